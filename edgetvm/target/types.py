@@ -1,0 +1,83 @@
+"""What a target is: frozen facts read from `targets/*.toml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory region of a board. Sizes in bytes; `address` is where it is mapped."""
+
+    name: str
+    kind: str  # "flash" or "ram"
+    bytes: int
+    address: int | None = None
+
+
+@dataclass(frozen=True)
+class Processor:
+    """One core and what its compiler may assume.
+
+    arch          x86_64, aarch64, arm (32-bit Linux), thumb (Cortex-M) or c (any C99 compiler)
+    os            "linux" or "none"
+    triple        LLVM triple for TVM, cpu its mcpu, features its mattr ("+neon", "-fp64")
+    zig_cpu       the same core as zig names it
+    vector_bytes  width of the vector registers in bytes, 0 without any; vector_registers their number
+    cache_bytes   data cache by level, innermost first; () without any
+    qemu_cpu      `-cpu` of the user-mode emulator, None where there is none (Linux only)
+    unaligned     whether loads of 4 bytes may be unaligned
+    """
+
+    name: str
+    arch: str
+    os: str
+    triple: str
+    cpu: str
+    source: str
+    features: tuple[str, ...] = ()
+    float_abi: str | None = None
+    zig_cpu: str | None = None
+    vector_bytes: int = 0
+    vector_registers: int = 0
+    cache_bytes: tuple[int, ...] = ()
+    qemu_cpu: str | None = None
+    unaligned: bool = True
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """How `qemu-system-arm` stands in for a board."""
+
+    machine: str
+    counter: str | None = None  # "cmsdk" or "sse": the free-running timer that `-icount` drives
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board: a processor, its clock and its memories (RAM regions in order of speed)."""
+
+    name: str
+    processor: str
+    source: str
+    clock_mhz: float
+    cores: int = 1
+    features: tuple[str, ...] = ()
+    memory: tuple[Memory, ...] = ()
+    emulator: Emulator | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a user names with `--target`: a processor, and the board around it if one was named.
+
+    `processor.features` already holds the board's narrowing.
+    """
+
+    name: str
+    processor: Processor
+    board: Board | None = None
+
+    @property
+    def is_linux(self) -> bool:
+        return self.processor.os == "linux"
