@@ -11,11 +11,11 @@ extern "C" {
 
 typedef enum {
     EDGETVM_OK = 0,
-    EDGETVM_BAD_ARGUMENT = 1,     /* model, arena, inputs or outputs is NULL */
-    EDGETVM_ARENA_TOO_SMALL = 2,  /* arena_bytes < model->arena_bytes */
-    EDGETVM_ARENA_MISALIGNED = 3, /* arena is not a multiple of model->arena_align */
+    EDGETVM_BAD_ARGUMENT = 1,      /* model or arena is NULL, or the model has over EDGETVM_MAX_TENSORS */
+    EDGETVM_ARENA_TOO_SMALL = 2,   /* arena_bytes < model->arena_bytes */
+    EDGETVM_ARENA_MISALIGNED = 3,  /* arena is not a multiple of model->arena_align */
     EDGETVM_BUFFER_MISALIGNED = 4, /* a caller's input or output is less aligned than its element */
-    EDGETVM_KERNEL_FAILED = 5     /* a kernel reported an error */
+    EDGETVM_KERNEL_FAILED = 5      /* a kernel reported an error */
 } edgetvm_status;
 
 typedef enum {
