@@ -1,0 +1,195 @@
+"""The entry function: C text that calls the kernels in order on the planned arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.codegen.memory import MemoryPlan
+from edgetvm.codegen.program import Program, Value
+from edgetvm.errors import UnsupportedError
+
+# Storage in C and name in edgetvm.h of every element type that a model's border may have.
+C_TYPES = {
+    "bool": ("bool", "EDGETVM_BOOL"),
+    "int8": ("int8_t", "EDGETVM_INT8"),
+    "uint8": ("uint8_t", "EDGETVM_UINT8"),
+    "int16": ("int16_t", "EDGETVM_INT16"),
+    "uint16": ("uint16_t", "EDGETVM_UINT16"),
+    "int32": ("int32_t", "EDGETVM_INT32"),
+    "uint32": ("uint32_t", "EDGETVM_UINT32"),
+    "int64": ("int64_t", "EDGETVM_INT64"),
+    "uint64": ("uint64_t", "EDGETVM_UINT64"),
+    "float16": ("uint16_t", "EDGETVM_FLOAT16"),
+    "float32": ("float", "EDGETVM_FLOAT32"),
+    "float64": ("double", "EDGETVM_FLOAT64"),
+}
+
+
+@dataclass(frozen=True)
+class Border:
+    """An input or output as the user sees it: the model's own name, shape and dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class ModelCode:
+    """All that the C text of one model is made from."""
+
+    name: str
+    program: Program
+    plan: MemoryPlan
+    kernels: tuple[LoweredKernel, ...]
+    inputs: tuple[Border, ...]
+    outputs: tuple[Border, ...]
+    arena_align: int
+
+    def kernel(self, name: str) -> LoweredKernel:
+        return next(kernel for kernel in self.kernels if kernel.name == name)
+
+
+def c_type(dtype: str) -> str:
+    """The C type that stores one element."""
+    if dtype not in C_TYPES:
+        raise UnsupportedError(f"element type {dtype} has no C type")
+    return C_TYPES[dtype][0]
+
+
+def weight_symbol(code: ModelCode, value: Value) -> str:
+    """The C name of a constant."""
+    return f"{code.name}_{value.name}"
+
+
+def emit_entry(code: ModelCode) -> str:
+    """The source file of the entry function and the model's tables."""
+    program = code.program
+    lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>", ""]
+    lines += [_weight_declaration(code, value) for value in _weights(program)]
+    lines += ["", *(kernel_prototype(code, kernel) + ";" for kernel in code.kernels), ""]
+    lines += [
+        "static int32_t run(uint8_t *arena, const void *const *in, void *const *out)",
+        "{",
+        "    (void)arena;",
+        "    (void)in;",
+    ]
+    pointers = _pointers(code)
+    for step, call in enumerate(program.calls):
+        kernel = code.kernel(call.kernel)
+        arguments = [pointers[program.root(value)] for value in (*call.inputs, *call.outputs)]
+        arguments += [f"(void *)(arena + {offset})" for offset in code.plan.workspaces[step]]
+        text = f"{kernel.name}({', '.join(arguments)})"
+        lines.append(f"    if ({text} != 0) {{\n        return 1;\n    }}" if kernel.returns_status else f"    {text};")
+    for position, value in enumerate(program.outputs):
+        source = pointers[program.root(value)]
+        if source != f"out[{position}]":
+            lines.append(f"    memcpy(out[{position}], {source}, {program.values[value].bytes});")
+    lines += ["    return 0;", "}", "", *_tables(code)]
+    return "\n".join(lines) + "\n"
+
+
+def kernel_prototype(code: ModelCode, kernel: LoweredKernel) -> str:
+    """`void NAME(const float *a, ..., float *out, ..., scratch)` in C."""
+    call = next(call for call in code.program.calls if call.kernel == kernel.name)
+    values = code.program.values
+    types = [f"const {c_type(values[i].dtype)} *" for i in call.inputs]
+    types += [f"{c_type(values[i].dtype)} *" for i in call.outputs]
+    types += [f"{c_type(dtype)} *" for dtype in kernel.workspace_types]
+    arguments = ", ".join(f"{ctype}p{i}" for i, ctype in enumerate(types))
+    return f"{'int32_t' if kernel.returns_status else 'void'} {kernel.name}({arguments})"
+
+
+def emit_header(code: ModelCode) -> str:
+    """The public header of the model."""
+    upper = code.name.upper()
+    lines = [f"#ifndef {upper}_H", f"#define {upper}_H", "", '#include "edgetvm.h"', ""]
+    lines += ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
+    lines += [
+        f"#define {upper}_ARENA_BYTES {code.plan.arena_bytes}",
+        f"#define {upper}_ARENA_ALIGN {code.arena_align}",
+    ]
+    for kind, borders in (("INPUT", code.inputs), ("OUTPUT", code.outputs)):
+        for position, border in enumerate(borders):
+            shape = " x ".join(map(str, border.shape)) or "scalar"
+            lines += [
+                "",
+                f"/* {kind.lower()} {position}, {_comment(border.name)}: {border.dtype}, {shape} */",
+                f"#define {upper}_{kind}_{position}_BYTES {border.bytes}",
+                f"#define {upper}_{kind}_{position}_OFFSET {border.offset}",
+            ]
+    lines += ["", f"extern const edgetvm_model {code.name}_model;", ""]
+    lines += ["#ifdef __cplusplus", "}", "#endif", "", "#endif"]
+    return "\n".join(lines) + "\n"
+
+
+def _pointers(code: ModelCode) -> dict[int, str]:
+    """The C expression for the address of every value that owns memory."""
+    program = code.program
+    pointers = {root: f"(void *)(arena + {offset})" for root, offset in code.plan.values.items()}
+    for index, value in enumerate(program.values):
+        if value.data is not None:
+            pointers[index] = weight_symbol(code, value)
+    for position, value in reversed(list(enumerate(program.outputs))):
+        root = program.root(value)
+        if program.values[root].data is None and root not in program.inputs:
+            pointers[root] = f"out[{position}]"
+    for position, index in enumerate(program.inputs):
+        pointers[index] = f"in[{position}]"
+    return pointers
+
+
+def _weights(program: Program) -> list[Value]:
+    return [value for value in program.values if value.data is not None]
+
+
+def _weight_declaration(code: ModelCode, value: Value) -> str:
+    elements = max(value.data.size if value.data is not None else 0, 1)
+    return f"extern const {c_type(value.dtype)} {weight_symbol(code, value)}[{elements}];"
+
+
+def _tables(code: ModelCode) -> list[str]:
+    lines: list[str] = []
+    for kind, borders in (("inputs", code.inputs), ("outputs", code.outputs)):
+        for position, border in enumerate(borders):
+            if border.shape:
+                extents = ", ".join(map(str, border.shape))
+                lines.append(f"static const int64_t {kind}_{position}_shape[{len(border.shape)}] = {{{extents}}};")
+        rows = []
+        for position, border in enumerate(borders):
+            shape = f"{kind}_{position}_shape" if border.shape else "NULL"
+            dtype = C_TYPES[border.dtype][1]
+            rows.append(
+                f"    {{{_string(border.name)}, {dtype}, {len(border.shape)}, {shape}, {border.bytes}, {border.offset}}},"
+            )
+        lines += [f"static const edgetvm_tensor {kind}[{max(len(borders), 1)}] = {{", *rows, "};"]
+    lines += [
+        "",
+        f"const edgetvm_model {code.name}_model = {{",
+        f"    {_string(code.name)}, {code.plan.arena_bytes}, {code.arena_align}, {len(code.inputs)}, {len(code.outputs)},",
+        "    inputs, outputs, run,",
+        "};",
+    ]
+    return lines
+
+
+def _string(text: str) -> str:
+    """A C string literal; octal escapes, since a hexadecimal one would swallow a digit behind it."""
+    plain = "".join(
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode("utf-8")
+    )
+    return f'"{plain}"'
+
+
+def _comment(text: str) -> str:
+    return repr(text.encode("ascii", "backslashreplace").decode()).replace("*/", "* /").replace("/*", "/ *")
+
+
+def check_types(values: Sequence[Value]) -> None:
+    """Raise UnsupportedError for an element type that C cannot hold."""
+    for value in values:
+        c_type(value.dtype)
