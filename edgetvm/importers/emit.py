@@ -1,0 +1,96 @@
+"""A flat graph -> a Relax module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tvm import IRModule, relax, te
+from tvm.ir import Expr, GenericConst
+
+from .convert import Call, Converter, Emitter, identifier
+from .graph import Graph, Node, Refused, Tensor
+from .types import Refusal
+
+
+def emit_module(
+    graph: Graph, converters: Mapping[str, Converter]
+) -> tuple[IRModule | None, dict[str, tuple[str, ...]], list[Refusal]]:
+    """The module, the ONNX nodes of each binding by variable name, and the nodes refused.
+
+    With a refusal there is no module; the nodes after it are still tried, so that all are named.
+    """
+    builder = relax.BlockBuilder()
+    emitter = Emitter(graph, builder)
+    refusals: list[Refusal] = []
+    params = [relax.Var(identifier(name), _relax_type(graph.types[name])) for name in graph.inputs]
+    emitter.values.update(zip(graph.inputs, params, strict=True))
+    with builder.function("main", params):
+        with builder.dataflow():
+            for node in graph.nodes:
+                reason = _convert(emitter, node, converters)
+                if reason is not None:
+                    refusals.append(Refusal(node.name, node.operator, reason))
+            results = _results(emitter, graph)
+            exprs = [builder.emit_output(result) for result in results]
+        builder.emit_func_output(exprs[0] if len(exprs) == 1 else relax.Tuple(exprs))
+    return (None if refusals else builder.finalize()), emitter.sources, refusals
+
+
+def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) -> str | None:
+    """Convert one node; returns the reason if it is refused."""
+    call = Call(emitter, node)
+    reason = None
+    produced: list[Expr | None] = []
+    try:
+        result = converters[node.op](call)
+        produced = [result] if isinstance(result, Expr) else list(result)
+    except Refused as refused:
+        reason = str(refused)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, NotImplementedError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = f"it cannot be expressed in Relax: {lines[-1]}"
+    for index, name in enumerate(node.outputs):
+        if not name:
+            continue
+        type_ = emitter.graph.types[name]
+        expr = produced[index] if index < len(produced) else None
+        if expr is not None and not isinstance(expr, relax.Var | GenericConst):
+            expr = call.emit(expr)
+        reason = reason or _mismatch(expr, type_, index)
+        emitter.values[name] = relax.op.zeros(type_.shape, type_.dtype) if reason or expr is None else expr
+    return reason
+
+
+def _mismatch(expr: Expr | None, expected: Tensor, index: int) -> str | None:
+    """Guard against a converter that does not produce what ONNX says: refuse, never miscompile."""
+    if expr is None:
+        return f"its output {index} is not supported"
+    type_ = expr.ty
+    found = Tensor(str(type_.dtype), tuple(int(d) for d in type_.shape.values))
+    if found != expected:
+        return f"converted to {found.dtype}{list(found.shape)} where ONNX has {expected.dtype}{list(expected.shape)}"
+    return None
+
+
+def _results(emitter: Emitter, graph: Graph) -> list[Expr]:
+    """The outputs; what is an input, a constant or another output too is copied to its own tensor."""
+    results: list[Expr] = []
+    taken = set(graph.inputs)
+    for label, name in graph.outputs:
+        expr = emitter.value(name)
+        if name in taken or name in graph.constants:
+            node = Node("Identity", "", 0, label, (), (name,), (label,), {})
+            expr = Call(emitter, node).te(_copy, expr, name="copy")
+        taken.add(name)
+        results.append(expr)
+    return results
+
+
+def _copy(x: te.Tensor) -> te.Tensor:
+    return te.compute(x.shape, lambda *i: x(*i), name="copy")
+
+
+def _relax_type(type_: Tensor) -> relax.TensorType:
+    return relax.TensorType(type_.shape, type_.dtype)
+
+

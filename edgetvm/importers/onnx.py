@@ -1,0 +1,118 @@
+"""An ONNX model -> a Relax module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edgetvm.errors import ModelError, UnsupportedError
+
+from .control import add_initializers
+from .convert import identifier
+from .converters import CONVERTERS
+from .emit import emit_module
+from .flatten import Flattener
+from .freeze import freeze_inputs
+from .graph import Graph, Refused, Tensor, dtype_name
+from .load import load_model
+from .scope import Scope
+from .types import ImportedModel, Refusal, TensorInfo
+
+
+def import_onnx(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> ImportedModel:
+    """Read the model at `path` and turn it into a Relax module, its dynamic dimensions frozen by `shapes`.
+
+    Raises `ModelError` for a file that is no usable model, and `UnsupportedError` naming every
+    node that cannot be compiled.
+    """
+    path = Path(path)
+    graph, refusals = read_graph(path, shapes)
+    module = None
+    sources: dict[str, tuple[str, ...]] = {}
+    if graph.outputs:
+        module, sources, more = emit_module(graph, CONVERTERS)
+        refusals = [*refusals, *more]
+    if refusals or module is None:
+        raise unsupported(path, refusals)
+    inputs, outputs = interface(graph)
+    return ImportedModel(module, inputs, outputs, identifier(path.stem), sources)
+
+
+def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, list[Refusal]]:
+    """The flat, cleaned graph of the model, and the nodes that cannot be part of it.
+
+    If an output depends on a refused node, the graph has no outputs.
+    """
+    model = load_model(path)
+    _check_values(path, model.graph)
+    try:
+        inputs = freeze_inputs(path.name, model.graph, shapes)
+    except Refused as refused:
+        return Graph(), [Refusal("graph", "input", str(refused))]
+    declared = {} if shapes else _declared_types(model.graph)
+    flattener = Flattener(CONVERTERS, declared)
+    opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    scope = Scope({}, opsets)
+    graph = flattener.graph
+    for name, type_ in inputs.items():
+        scope.names[name] = flattener.fresh(name)
+        graph.inputs.append(scope.names[name])
+        graph.types[scope.names[name]] = type_
+    outputs = [value.name for value in model.graph.output]
+    try:
+        add_initializers(flattener, model.graph, scope)
+        flattener.walk(model.graph.node, outputs, scope)
+        results = [scope.resolve(name) for name in outputs]
+    except Refused as refused:
+        raise ModelError(f"{path.name}: {refused}") from refused
+    if all(result in graph.types for result in results):
+        graph.outputs = list(zip(outputs, results, strict=True))
+    return graph, flattener.refusals
+
+
+def interface(graph: Graph) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Inputs and outputs under the model's own names."""
+    inputs = tuple(TensorInfo(n, graph.types[n].shape, graph.types[n].dtype) for n in graph.inputs)
+    outputs = tuple(
+        TensorInfo(name, graph.types[value].shape, graph.types[value].dtype) for name, value in graph.outputs
+    )
+    return inputs, outputs
+
+
+def unsupported(path: Path, refusals: Sequence[Refusal]) -> UnsupportedError:
+    """One error for all refused nodes: the first in the message, the others in the hint."""
+    lines = [f"{r.node} ({r.operator}): {' '.join(r.reason.split())}" for r in refusals]
+    count = "1 node" if len(lines) == 1 else f"{len(lines)} nodes"
+    return UnsupportedError(
+        f"{path.name}: {count} cannot be compiled: {lines[0]}", hint="\n".join(lines[1:]) or None
+    )
+
+
+def _check_values(path: Path, graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        if tensor.data_type not in (1, 10, 11, 16):
+            continue
+        try:
+            array = onnx.numpy_helper.to_array(tensor)
+        except Exception as error:  # bad sizes surface as several classes
+            raise ModelError(f"{path.name}: initializer '{tensor.name}' is damaged: {error}") from error
+        bad = int(np.isnan(array).sum())
+        if bad:
+            raise ModelError(
+                f"{path.name}: initializer '{tensor.name}' holds {bad} NaN of {array.size} values",
+                hint="the training diverged, or the file is damaged",
+            )
+
+
+def _declared_types(graph: onnx.GraphProto) -> dict[str, Tensor]:
+    """Types that the model declares in full for its outputs and inner values."""
+    declared = {}
+    for value in [*graph.value_info, *graph.output]:
+        tensor = value.type.tensor_type
+        dims = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim]
+        if value.type.HasField("tensor_type") and tensor.HasField("shape") and all(d >= 0 for d in dims):
+            declared[value.name] = Tensor(dtype_name(tensor.elem_type), tuple(dims))
+    return declared
