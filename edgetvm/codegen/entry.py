@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.memory import MemoryPlan
-from edgetvm.codegen.program import Program, Value
+from edgetvm.codegen.program import COPY, Program, Value
 from edgetvm.errors import UnsupportedError
 
 # Storage in C and name in edgetvm.h of every element type that a model's border may have.
@@ -70,7 +70,7 @@ def emit_entry(code: ModelCode) -> str:
     """The source file of the entry function and the model's tables."""
     program = code.program
     lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>", ""]
-    lines += [_weight_declaration(code, value) for value in _weights(program)]
+    lines += [_weight_declaration(code, value) for value in program.constants]
     lines += ["", *(kernel_prototype(code, kernel) + ";" for kernel in code.kernels), ""]
     lines += [
         "static int32_t run(uint8_t *arena, const void *const *in, void *const *out)",
@@ -80,15 +80,15 @@ def emit_entry(code: ModelCode) -> str:
     ]
     pointers = _pointers(code)
     for step, call in enumerate(program.calls):
+        if call.kernel == COPY:
+            source, result = (pointers[program.root(value)] for value in (call.inputs[0], call.outputs[0]))
+            lines.append(f"    memcpy({result}, {source}, {program.values[call.outputs[0]].bytes});")
+            continue
         kernel = code.kernel(call.kernel)
         arguments = [pointers[program.root(value)] for value in (*call.inputs, *call.outputs)]
         arguments += [f"(void *)(arena + {offset})" for offset in code.plan.workspaces[step]]
         text = f"{kernel.name}({', '.join(arguments)})"
         lines.append(f"    if ({text} != 0) {{\n        return 1;\n    }}" if kernel.returns_status else f"    {text};")
-    for position, value in enumerate(program.outputs):
-        source = pointers[program.root(value)]
-        if source != f"out[{position}]":
-            lines.append(f"    memcpy(out[{position}], {source}, {program.values[value].bytes});")
     lines += ["    return 0;", "}", "", *_tables(code)]
     return "\n".join(lines) + "\n"
 
@@ -134,17 +134,9 @@ def _pointers(code: ModelCode) -> dict[int, str]:
     for index, value in enumerate(program.values):
         if value.data is not None:
             pointers[index] = weight_symbol(code, value)
-    for position, value in reversed(list(enumerate(program.outputs))):
-        root = program.root(value)
-        if program.values[root].data is None and root not in program.inputs:
-            pointers[root] = f"out[{position}]"
-    for position, index in enumerate(program.inputs):
-        pointers[index] = f"in[{position}]"
+    pointers |= {program.root(value): f"out[{position}]" for position, value in enumerate(program.outputs)}
+    pointers |= {index: f"in[{position}]" for position, index in enumerate(program.inputs)}
     return pointers
-
-
-def _weights(program: Program) -> list[Value]:
-    return [value for value in program.values if value.data is not None]
 
 
 def _weight_declaration(code: ModelCode, value: Value) -> str:

@@ -8,7 +8,7 @@ runs over a few good orders and then over seeded shuffles until the lower bound 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.codegen.program import Program
@@ -44,12 +44,12 @@ class MemoryPlan:
 def plan_memory(
     program: Program,
     workspaces: Mapping[str, tuple[int, ...]],
-    reusable: Callable[[str], Sequence[tuple[int, int]]],
+    reusable: Mapping[str, Sequence[tuple[int, int]]],
     align: int,
 ) -> MemoryPlan:
     """Place all inputs, outputs, temporaries and workspaces of `program`.
 
-    `reusable(kernel)` gives (input, output) positions where the kernel may write its output over
+    `reusable[kernel]` are the (input, output) positions where the kernel may write its output over
     that input.
     """
     end = len(program.calls)
@@ -78,7 +78,7 @@ def plan_memory(
     scratch = [
         (step, Block(_up(amount, align), step, step))
         for step, call in enumerate(program.calls)
-        for amount in workspaces[call.kernel]
+        for amount in workspaces.get(call.kernel, ())
     ]
     offsets, arena, bound = assign_offsets([*blocks, *(block for _, block in scratch)])
     place = dict(zip(groups, offsets, strict=False))
@@ -96,7 +96,7 @@ def plan_memory(
 
 def _merge_in_place(
     program: Program,
-    reusable: Callable[[str], Sequence[tuple[int, int]]],
+    reusable: Mapping[str, Sequence[tuple[int, int]]],
     first: dict[int, int],
     last: dict[int, int],
     size: dict[int, int],
@@ -106,7 +106,7 @@ def _merge_in_place(
     in_place = set()
     for step, call in enumerate(program.calls):
         taken: set[int] = set()
-        for source, result in reusable(call.kernel):
+        for source, result in reusable.get(call.kernel, ()):
             origin, target = program.root(call.inputs[source]), program.root(call.outputs[result])
             if origin not in owner or target in taken or owner[target] != target:
                 continue

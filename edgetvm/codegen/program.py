@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tvm
@@ -31,6 +31,9 @@ class Value:
         return int(np.prod(self.shape, dtype=np.int64)) * dtype_bytes(self.dtype)
 
 
+COPY = "memcpy"  # the kernel name of a plain copy, which needs no kernel
+
+
 @dataclass(frozen=True)
 class Call:
     """One kernel call; tensors by index into `Program.values`. `nodes` are the ONNX nodes it computes."""
@@ -49,6 +52,12 @@ class Program:
     calls: tuple[Call, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def constants(self) -> list[Value]:
+        """The constants that calls or outputs read."""
+        used = {self.root(v) for call in self.calls for v in call.inputs} | {self.root(v) for v in self.outputs}
+        return [value for i, value in enumerate(self.values) if value.data is not None and i in used]
 
     def root(self, index: int) -> int:
         """The value that owns the memory of value `index`."""
@@ -111,4 +120,21 @@ def extract_program(module: tvm.IRModule, nodes: Mapping[relax.Var, tuple[str, .
             else:
                 index[var] = operand(expr)
     inputs = tuple(index[param][0] for param in main.params)
-    return Program(tuple(values), tuple(calls), inputs, operand(main.body.body))
+    program = Program(tuple(values), tuple(calls), inputs, operand(main.body.body))
+    return _give_outputs_memory(program)
+
+
+def _give_outputs_memory(program: Program) -> Program:
+    """Copy outputs that are an input, a constant or another output, so that each has bytes of its own."""
+    values, calls, outputs = list(program.values), list(program.calls), []
+    taken = {program.root(value) for value in program.inputs}
+    for output in program.outputs:
+        root = program.root(output)
+        if root in taken or values[root].data is not None:
+            calls.append(Call(COPY, (output,), (len(values),), ()))
+            outputs.append(len(values))
+            values.append(replace(values[output], base=len(values), data=None))
+        else:
+            taken.add(root)
+            outputs.append(output)
+    return replace(program, values=tuple(values), calls=tuple(calls), outputs=tuple(outputs))

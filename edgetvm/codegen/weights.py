@@ -13,9 +13,8 @@ def emit_weights_binary(code: ModelCode) -> tuple[str, bytes]:
     """(assembler text, bytes of `NAME_weights.bin`): how a library carries megabytes quickly."""
     lines: list[str] = []
     blob = bytearray()
-    for value in code.program.values:
-        if value.data is None:
-            continue
+    for value in code.program.constants:
+        assert value.data is not None
         raw = np.ascontiguousarray(value.data).tobytes() or b"\0"
         symbol = weight_symbol(code, value)
         lines += [
@@ -36,9 +35,8 @@ def emit_weights_binary(code: ModelCode) -> tuple[str, bytes]:
 def emit_weights_c(code: ModelCode) -> str:
     """The same constants as C99 arrays, exact to the bit (hexadecimal floats)."""
     lines = ["#include <math.h>", "#include <stdbool.h>", "#include <stdint.h>", ""]
-    for value in code.program.values:
-        if value.data is None:
-            continue
+    for value in code.program.constants:
+        assert value.data is not None
         flat = value.data.reshape(-1)
         words = [_literal(item, value.dtype) for item in (flat if flat.size else np.zeros(1, flat.dtype))]
         symbol, ctype = weight_symbol(code, value), c_type(value.dtype)

@@ -10,6 +10,7 @@ from tvm import relax
 
 from edgetvm.importers.types import ImportedModel
 from edgetvm.passes.provenance import bindings_of, trace_sources
+from edgetvm.passes.sink_transposes import SinkTransposes
 
 # Reshapes cost nothing: they stay operators, which the memory planner turns into views.
 _VIEWS = ["relax.reshape"]
@@ -26,6 +27,7 @@ class OptimizedModel:
 def graph_passes() -> list[tvm.transform.Pass]:
     """Passes on operators."""
     return [
+        SinkTransposes(),
         relax.transform.LegalizeOps(skip_ops=_VIEWS),
         relax.transform.AnnotateTIROpPattern(),
     ]

@@ -1,0 +1,107 @@
+"""Scheduled kernels and the program around them -> everything the files of a package are made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import tvm
+
+from edgetvm.codegen.entry import Border, ModelCode, check_types
+from edgetvm.codegen.in_place import reusable_inputs
+from edgetvm.codegen.lower import LoweredKernel, lower
+from edgetvm.codegen.memory import plan_memory
+from edgetvm.codegen.program import COPY, Call, Program, Value
+from edgetvm.importers.types import ImportedModel, TensorInfo
+from edgetvm.schedule.types import ScheduledKernel
+
+
+def constant_operands(program: Program) -> dict[str, frozenset[int]]:
+    """For each kernel the positions of the inputs that are constants in every call of it."""
+    positions: dict[str, frozenset[int]] = {}
+    for call in program.calls:
+        if call.kernel == COPY:
+            continue
+        constant = frozenset(i for i, value in enumerate(call.inputs) if program.values[value].data is not None)
+        positions[call.kernel] = positions.get(call.kernel, constant) & constant
+    return positions
+
+
+def assemble(
+    model: ImportedModel,
+    program: Program,
+    scheduled: Mapping[str, ScheduledKernel],
+    target: tvm.target.Target,
+    align: int,
+) -> ModelCode:
+    """Lower every kernel, plan the arena and name all that gets a C symbol.
+
+    `align` is the alignment in bytes of the arena and of every tensor in it.
+    """
+    program = _pack_constants(program, scheduled)
+    check_types(program.values)
+    order = list(dict.fromkeys(call.kernel for call in program.calls if call.kernel != COPY))
+    symbols = {kernel: f"{model.name}_k{i}_{_short(kernel)}" for i, kernel in enumerate(order)}
+    reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].func) for kernel in order}
+
+    def lower_one(kernel: str) -> LoweredKernel:
+        return lower(symbols[kernel], scheduled[kernel].func, target)
+
+    with ThreadPoolExecutor() as pool:
+        kernels = list(pool.map(lower_one, order))
+    symbols[COPY] = COPY
+    program = replace(program, calls=tuple(replace(call, kernel=symbols[call.kernel]) for call in program.calls))
+    plan = plan_memory(program, {kernel.name: kernel.workspaces for kernel in kernels}, reusable, align)
+    overlapping = {program.calls[step].kernel for step in plan.in_place}
+    kernels = [_may_overlap(kernel) if kernel.name in overlapping else kernel for kernel in kernels]
+
+    def border(info: TensorInfo, value: int) -> Border:
+        offset = plan.values[program.root(value)]
+        return Border(info.name, info.shape, info.dtype, program.values[value].bytes, offset)
+
+    return ModelCode(
+        name=model.name,
+        program=program,
+        plan=plan,
+        kernels=tuple(kernels),
+        inputs=tuple(map(border, model.inputs, program.inputs)),
+        outputs=tuple(map(border, model.outputs, program.outputs)),
+        arena_align=align,
+    )
+
+
+def _may_overlap(kernel: LoweredKernel) -> LoweredKernel:
+    return replace(kernel, func=kernel.func.with_attr("tirx.noalias", False))
+
+
+def _pack_constants(program: Program, scheduled: Mapping[str, ScheduledKernel]) -> Program:
+    """Lay constants out as their kernels read them."""
+    values = list(program.values)
+    packed: dict[tuple[int, int], int] = {}
+    calls: list[Call] = []
+    for call in program.calls:
+        inputs = list(call.inputs)
+        for position, block in scheduled[call.kernel].packing.items() if call.kernel != COPY else ():
+            key = (program.root(inputs[position]), block)
+            if key not in packed:
+                origin = program.values[key[0]]
+                # A view of the constant gives the shape that the kernel sees.
+                data = pack(np.asarray(origin.data).reshape(program.values[inputs[position]].shape), block)
+                packed[key] = len(values)
+                values.append(Value(f"{origin.name}_{block}", data.shape, origin.dtype, len(values), data))
+            inputs[position] = packed[key]
+        calls.append(replace(call, inputs=tuple(inputs)))
+    return replace(program, values=tuple(values), calls=tuple(calls))
+
+
+def pack(data: np.ndarray, block: int) -> np.ndarray:
+    """`[..., N]` -> `[N / block, ..., block]`."""
+    rows = data.reshape(*data.shape[:-1], data.shape[-1] // block, block)
+    return np.ascontiguousarray(np.moveaxis(rows, -2, 0))
+
+
+def _short(kernel: str) -> str:
+    return re.sub(r"\W", "_", kernel.removeprefix("fused_"))[:40].strip("_")

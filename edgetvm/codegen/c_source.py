@@ -1,0 +1,66 @@
+"""Kernels as portable C99 text."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.ir.prim import FloatImm
+
+from edgetvm.codegen.entry import ModelCode, kernel_prototype
+from edgetvm.codegen.lower import LoweredKernel, build
+
+_LITERAL = "edgetvm_literal_"
+
+
+def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:
+    """One C source file with every kernel of the model.
+
+    TVM prints the bodies; its includes and declarations give way to our own, and floating-point
+    constants are written in hexadecimal, since it prints only seven digits of them.
+    """
+    literals: list[str] = []
+    kernels = [_exact_literals(kernel, literals) for kernel in code.kernels]
+    text = build(kernels, target).inspect_source()
+    lines = [f'#include "{code.name}.h"', "", "#include <math.h>", "#include <stdbool.h>", "#include <string.h>", ""]
+    lines += [kernel_prototype(code, kernel) + ";" for kernel in code.kernels]
+    for kernel in code.kernels:
+        signature, body = _function(text, kernel.name)
+        names = re.findall(r"(\w+)\s*(?:,|$)", signature)
+        prototype = kernel_prototype(code, kernel)
+        for position, name in enumerate(names):
+            prototype = re.sub(rf"\bp{position}\b", name, prototype)
+        lines += ["", prototype, body]
+    return re.sub(rf"{_LITERAL}(\d+)\(\)", lambda found: f"({literals[int(found.group(1))]})", "\n".join(lines)) + "\n"
+
+
+def _function(text: str, name: str) -> tuple[str, str]:
+    """(parameters, body with braces) of the definition of `name` in TVM's C output."""
+    found = re.search(rf"\b{re.escape(name)}\(([^)]*)\) (\{{\n.*?\n\}})", text, re.DOTALL)
+    if found is None:
+        raise AssertionError(f"TVM printed no definition of {name}")
+    return found.group(1), found.group(2)
+
+
+def _exact_literals(kernel: LoweredKernel, literals: list[str]) -> LoweredKernel:
+    """Put calls of `edgetvm_literal_<index>` in the place of floating-point constants."""
+
+    def spell(number: FloatImm) -> tvm.ir.Expr:
+        literals.append(_c_float(float(number.value), str(number.dtype)))
+        return tirx.call_pure_extern(str(number.dtype), f"{_LITERAL}{len(literals) - 1}")
+
+    body = tvm_ffi.structural_map(kernel.func.body, (FloatImm, spell))
+    return replace(kernel, func=tirx.PrimFunc(kernel.func.params, body, kernel.func.ret_type, kernel.func.attrs))
+
+
+def _c_float(value: float, dtype: str) -> str:
+    suffix = "f" if dtype == "float32" else ""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return ("-" if value < 0 else "") + ("HUGE_VALF" if suffix else "HUGE_VAL")
+    return f"{value!r}{suffix}" if value == int(value) and abs(value) < 1e6 else value.hex() + suffix

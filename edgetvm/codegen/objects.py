@@ -1,0 +1,61 @@
+"""ModelCode -> object files of one target, and the C sources that they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tvm
+
+from edgetvm.codegen.c_source import emit_kernels
+from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
+from edgetvm.codegen.lower import build
+from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
+from edgetvm.resources import runtime_dir
+from edgetvm.target.toolchain import compile_sources
+from edgetvm.target.types import Target
+
+
+def runtime_sources(target: Target) -> list[Path]:
+    """The C files that a package needs beside its own."""
+    names = ["edgetvm.c", "thread_pool.c"] if target.is_linux else ["edgetvm.c"]
+    return [runtime_dir() / "src" / name for name in names]
+
+
+def runtime_headers(target: Target) -> list[Path]:
+    """The public headers of the runtime for `target`."""
+    names = ["edgetvm.h", "edgetvm_threads.h"] if target.is_linux else ["edgetvm.h"]
+    return [runtime_dir() / "include" / name for name in names]
+
+
+def source_files(code: ModelCode, target: tvm.target.Target) -> dict[str, str]:
+    """`--format c`: kernels, weights and entry as portable C99, by path in the package."""
+    return {
+        f"src/{code.name}.c": emit_entry(code),
+        f"src/{code.name}_kernels.c": emit_kernels(code, target),
+        f"src/{code.name}_weights.c": emit_weights_c(code),
+    }
+
+
+def compile_objects(
+    code: ModelCode, tvm_target: tvm.target.Target, target: Target, work: Path, libc: str | None
+) -> list[Path]:
+    """Compile kernels, weights, entry and runtime into `work`; the runtime's objects come last."""
+    assembler, blob = emit_weights_binary(code)
+    sources = work / "src"
+    sources.mkdir()
+    files: dict[str, str | bytes] = {
+        f"{code.name}.c": emit_entry(code),
+        f"{code.name}.h": emit_header(code),
+        f"{code.name}_weights.S": assembler,
+        f"{code.name}_weights.bin": blob,
+    }
+    for name, content in files.items():
+        (sources / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    kernels = work / f"{code.name}_kernels.o"
+    build(list(code.kernels), tvm_target).write_to_file(str(kernels))
+    include = runtime_dir() / "include"
+    texts = [sources / f"{code.name}.c", sources / f"{code.name}_weights.S"]
+    glue = compile_sources(texts, work, target, include_dirs=[include, sources], libc=libc)
+    flags = ["-O2", "-DEDGETVM_THREADS"] if target.is_linux else ["-Os"]
+    runtime = compile_sources(runtime_sources(target), work, target, include_dirs=[include], flags=flags, libc=libc)
+    return [kernels, *glue, *runtime]
