@@ -36,9 +36,10 @@ def assemble(
     scheduled: Mapping[str, ScheduledKernel],
     target: tvm.target.Target,
     align: int,
-) -> ModelCode:
+) -> tuple[ModelCode, dict[str, ScheduledKernel]]:
     """Lower every kernel, plan the arena and name all that gets a C symbol.
 
+    Also gives the schedule of each kernel by its C name.
     `align` is the alignment in bytes of the arena and of every tensor in it.
     """
     program = _pack_constants(program, scheduled)
@@ -62,7 +63,7 @@ def assemble(
         offset = plan.values[program.root(value)]
         return Border(info.name, info.shape, info.dtype, program.values[value].bytes, offset)
 
-    return ModelCode(
+    code = ModelCode(
         name=model.name,
         program=program,
         plan=plan,
@@ -71,6 +72,7 @@ def assemble(
         outputs=tuple(map(border, model.outputs, program.outputs)),
         arena_align=align,
     )
+    return code, {symbols[kernel]: scheduled[kernel] for kernel in order}
 
 
 def _may_overlap(kernel: LoweredKernel) -> LoweredKernel:

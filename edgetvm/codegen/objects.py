@@ -13,6 +13,7 @@ from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Target
+from edgetvm.target.zig import run_zig
 
 
 def runtime_sources(target: Target) -> list[Path]:
@@ -59,3 +60,9 @@ def compile_objects(
     flags = ["-O2", "-DEDGETVM_THREADS"] if target.is_linux else ["-Os"]
     runtime = compile_sources(runtime_sources(target), work, target, include_dirs=[include], flags=flags, libc=libc)
     return [kernels, *glue, *runtime]
+
+
+def link_relocatable(objects: list[Path], out: Path) -> Path:
+    """Join object files into one."""
+    run_zig(["ld.lld", "-r", *map(str, objects), "-o", str(out)])
+    return out

@@ -1,0 +1,109 @@
+"""ModelCode -> the complete folder of a package for one target."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+
+from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
+from edgetvm.codegen.manifest import make_manifest
+from edgetvm.codegen.objects import compile_objects, link_relocatable, runtime_headers, runtime_sources, source_files
+from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_files
+from edgetvm.codegen.sizes import Sizes, measure
+from edgetvm.codegen.templates import emit_cmake, emit_example
+from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.target.toolchain import archive, link_shared
+from edgetvm.target.types import Target
+
+
+@dataclass(frozen=True)
+class PackageOptions:
+    """How a package is written. `form` is library, object or c; `libc` gnu, musl or none."""
+
+    form: str
+    libc: str | None
+    reference: bool
+    recorded: Mapping[str, object]  # all options in normal form, for the manifest
+
+
+def build_package(
+    code: ModelCode,
+    model: Path,
+    scheduled: Mapping[str, ScheduledKernel],
+    tvm_target: tvm.target.Target,
+    target: Target,
+    options: PackageOptions,
+    output: Path,
+) -> None:
+    """Compile, check that the model fits its board, and write the package to `output`.
+
+    Nothing appears at `output` unless all of it worked. Raises DoesNotFitError, OutputError, ToolError.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as temporary:
+        work = Path(temporary)
+        if options.form == "c":
+            files = _c_files(code, tvm_target, target)
+            sizes = measure(code, None, target, work)
+        else:
+            objects = compile_objects(code, tvm_target, target, work, options.libc)
+            files = _binaries(code, objects, target, options, work)
+            sizes = measure(code, objects, target, work)
+        files |= _texts(code, target, options.form)
+        files["manifest.json"] = _manifest(code, model, scheduled, target, options, sizes)
+        with staged_folder(output) as stage:
+            write_files(stage, files)
+            copy_files(runtime_headers(target), stage / "include")
+            if options.form != "library":
+                copy_files(runtime_sources(target), stage / "runtime" / "src")
+            if options.reference:
+                (stage / "reference").mkdir()
+                shutil.copyfile(model, stage / "reference" / "model.onnx")
+
+
+def _c_files(code: ModelCode, tvm_target: tvm.target.Target, target: Target) -> dict[str, str | bytes]:
+    del target
+    return dict(source_files(code, tvm_target))
+
+
+def _binaries(
+    code: ModelCode, objects: list[Path], target: Target, options: PackageOptions, work: Path
+) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {f"src/{code.name}.c": emit_entry(code)}
+    if options.form == "object":
+        own = [path for path in objects if path.name.startswith(code.name)]
+        files[f"lib/{code.name}.o"] = link_relocatable(own, work / "model.o").read_bytes()
+        return files
+    library = archive(objects, work / f"lib{code.name}.a")
+    files[f"lib/{library.name}"] = library.read_bytes()
+    if target.is_linux:
+        shared = link_shared(objects, work / f"lib{code.name}.so", target, libc=options.libc)
+        files[f"lib/{shared.name}"] = shared.read_bytes()
+    return files
+
+
+def _texts(code: ModelCode, target: Target, form: str) -> dict[str, str | bytes]:
+    sources = [f"runtime/src/{path.name}" for path in runtime_sources(target)]
+    if form == "c":
+        sources += [f"src/{code.name}{part}.c" for part in ("", "_kernels", "_weights")]
+    return {
+        f"include/{code.name}.h": emit_header(code),
+        "main.c": emit_example(code),
+        "CMakeLists.txt": emit_cmake(code.name, form, sources, target.is_linux),
+    }
+
+
+def _manifest(
+    code: ModelCode,
+    model: Path,
+    scheduled: Mapping[str, ScheduledKernel],
+    target: Target,
+    options: PackageOptions,
+    sizes: Sizes,
+) -> str:
+    amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes}
+    return to_json(make_manifest(code, model, target.name, options.recorded, sizes.sections, amounts, scheduled))

@@ -1,0 +1,78 @@
+"""`manifest.json`: what a package holds, how it was made and what it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edgetvm.codegen.entry import Border, ModelCode
+from edgetvm.schedule.types import ScheduledKernel
+
+FORMAT_VERSION = 1
+TOOLS = ("edgetvm", "apache-tvm", "apache-tvm-ffi", "onnx", "ziglang")
+
+
+def make_manifest(
+    code: ModelCode,
+    model: Path,
+    target: str,
+    options: Mapping[str, object],
+    sections: Mapping[str, int],
+    sizes: Mapping[str, int | None],
+    rules: Mapping[str, ScheduledKernel],
+) -> dict[str, object]:
+    """The manifest's content, in the order in which it is written.
+
+    `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name.
+    """
+    kernels = [
+        {"name": kernel.name, "rule": rules[kernel.name].rule, "workspace_bytes": sum(kernel.workspaces)}
+        for kernel in code.kernels
+    ]
+    calls = [{"kernel": call.kernel, "nodes": list(call.nodes)} for call in code.program.calls]
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": code.name,
+        "target": target,
+        "format": options["format"],
+        "libc": options["libc"],
+        "model": {"file": model.name, "sha256": sha256(model)},
+        "tools": {"python": platform.python_version(), **{tool: tool_version(tool) for tool in TOOLS}},
+        "options": dict(options),
+        "inputs": [_border(border) for border in code.inputs],
+        "outputs": [_border(border) for border in code.outputs],
+        "arena": {"bytes": code.plan.arena_bytes, "align": code.arena_align, "live_bytes": code.plan.live_bytes},
+        "sections": dict(sections),
+        **sizes,
+        "weight_bytes": sum(value.bytes for value in code.program.constants),
+        "kernels": kernels,
+        "calls": calls,
+    }
+
+
+def tool_version(tool: str) -> str | None:
+    """The installed version of a Python package; None when it runs from a checkout without metadata."""
+    try:
+        return version(tool)
+    except PackageNotFoundError:
+        return None
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _border(border: Border) -> dict[str, object]:
+    return {
+        "name": border.name,
+        "shape": list(border.shape),
+        "dtype": border.dtype,
+        "scale": None,
+        "zero_point": None,
+        "bytes": border.bytes,
+        "offset": border.offset,
+    }

@@ -1,0 +1,46 @@
+"""A package and the harness -> a program that runs the model on recorded samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgetvm.codegen.image import link_image
+from edgetvm.deploy.package import Package
+from edgetvm.resources import runtime_dir
+from edgetvm.target.toolchain import compile_sources, link_program
+from edgetvm.target.types import Board, Target
+
+_FLAGS = ("-std=c99", "-O2")
+
+
+def build_linux(package: Package, target: Target, work: Path, libc: str | None) -> Path:
+    """Link the harness and the package for Linux; static with ``libc`` "musl"."""
+    objects = _objects(package, target, work, "posix", libc)
+    return link_program(objects, work / "harness", target, libc=libc)
+
+
+def build_image(package: Package, target: Target, board: Board, work: Path) -> Path:
+    """Link the harness and the package into the image of a Cortex-M board."""
+    objects = _objects(package, target, work, "semihosting", None)
+    return link_image(objects, work / "harness.elf", target, board)
+
+
+def _objects(package: Package, target: Target, work: Path, port: str, libc: str | None) -> list[Path]:
+    runtime = runtime_dir()
+    include = [package.folder / "include", runtime / "include", runtime / "ports"]
+    threads = ["-DEDGETVM_THREADS"] * target.is_linux
+    model = [f"-DEDGETVM_MODEL={package.name}_model", f"-DEDGETVM_ARENA_BYTES={package.arena_bytes}"]
+    groups = {
+        "harness": (sorted((runtime / "harness").glob("*.c")), model),
+        "port": (sorted((runtime / "ports" / port).glob("*.c")), model),
+        "model": (package.model_sources(), []),
+        "runtime": (package.runtime_sources(), threads),
+    }
+    objects = []
+    for name, (sources, flags) in groups.items():
+        folder = work / name  # one each: a model may be called "port"
+        folder.mkdir()
+        objects += compile_sources(
+            sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc
+        )
+    return [*objects, *package.linked_files()]

@@ -1,0 +1,103 @@
+"""The files between the host and the harness (`edgetvm/runtime/harness/runner.c` is the other end)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgetvm.deploy.measurement import RunRequest
+from edgetvm.deploy.package import Package, Tensor
+from edgetvm.errors import DataError, RunError
+
+REQUEST, INPUTS, OUTPUTS, REPORT = "request.bin", "inputs.bin", "outputs.bin", "report.txt"
+MAGIC = 0x31525645
+CALLER_BUFFERS, GUARD = 1, 2
+
+
+@dataclass(frozen=True)
+class Report:
+    """`report.txt`: the values of each key in the order written."""
+
+    values: dict[str, tuple[int, ...]]
+
+    def one(self, key: str) -> int | None:
+        """The value of a key that is written at most once."""
+        return self.values.get(key, (None,))[0]
+
+    def flag(self, key: str) -> bool | None:
+        """A key that is 0 or 1."""
+        value = self.one(key)
+        return None if value is None else bool(value)
+
+
+def check_inputs(package: Package, request: RunRequest) -> int:
+    """The number of samples. Raises DataError when an array is not what the model takes."""
+    if len(request.inputs) != len(package.inputs):
+        raise DataError(f"{package.name} has {len(package.inputs)} inputs, {len(request.inputs)} arrays were given")
+    counts = {array.shape[0] for array in request.inputs if array.ndim > 0}
+    for tensor, array in zip(package.inputs, request.inputs, strict=True):
+        if array.shape[1:] != tensor.shape or array.ndim == 0:
+            raise DataError(
+                f"input '{tensor.name}' of {package.name} has shape {list(tensor.shape)}, "
+                f"a sample of the given array {list(array.shape[1:])}"
+            )
+        if array.dtype != np.dtype(tensor.dtype):
+            raise DataError(f"input '{tensor.name}' of {package.name} is {tensor.dtype}, the given array {array.dtype}")
+    if len(counts) > 1:
+        raise DataError(f"the inputs of {package.name} have different numbers of samples: {sorted(counts)}")
+    return counts.pop() if counts else 1  # a model without inputs runs once
+
+
+def write_request(folder: Path, package: Package, request: RunRequest) -> int:
+    """Write what the harness reads into ``folder``; returns the number of samples."""
+    samples = check_inputs(package, request)
+    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard
+    fields = (MAGIC, samples, request.warmup, request.repeats, request.threads, flags)
+    (folder / REQUEST).write_bytes(struct.pack("<6I", *fields))
+    with (folder / INPUTS).open("wb") as file:
+        for sample in range(samples):
+            for array in request.inputs:
+                file.write(np.ascontiguousarray(array[sample]).tobytes())
+    return samples
+
+
+def read_report(folder: Path) -> Report:
+    """What the harness wrote so far; nothing if it never came to write."""
+    values: dict[str, tuple[int, ...]] = {}
+    path = folder / REPORT
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        key, _, value = line.partition("=")
+        if value.isdecimal():
+            values[key] = (*values.get(key, ()), int(value))
+    return Report(values)
+
+
+def read_outputs(folder: Path, package: Package, samples: int) -> tuple[np.ndarray, ...]:
+    """One array an output, the samples along its first axis."""
+    data = (folder / OUTPUTS).read_bytes()
+    size = sample_bytes(package.outputs)
+    if len(data) != size * samples:
+        raise RunError(f"{package.name} wrote {len(data)} bytes of outputs, {size * samples} were expected")
+    rows = np.ndarray((samples, size), np.uint8, buffer=data)
+    outputs = []
+    at = 0
+    for tensor in package.outputs:
+        column = bytearray(rows[:, at : at + tensor.bytes].tobytes())
+        outputs.append(np.ndarray((samples, *tensor.shape), np.dtype(tensor.dtype), buffer=column))
+        at += tensor.bytes
+    return tuple(outputs)
+
+
+def finished_samples(folder: Path, package: Package) -> int | None:
+    """How many samples a run that ended early had finished, None if that cannot be told."""
+    size = sample_bytes(package.outputs)
+    path = folder / OUTPUTS
+    return path.stat().st_size // size if size and path.is_file() else None
+
+
+def sample_bytes(tensors: tuple[Tensor, ...]) -> int:
+    """Bytes of one sample of all tensors."""
+    return sum(tensor.bytes for tensor in tensors)

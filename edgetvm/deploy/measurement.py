@@ -1,0 +1,54 @@
+"""What is asked of a run, and what comes back from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The samples to run and what to observe.
+
+    inputs          one array a model input, in the model's order, of shape (samples, *input shape)
+    warmup, repeats further runs of sample 0: `repeats` of them are timed, after `warmup` that are not
+    threads         what parallel kernels may use
+    caller_buffers  inputs and outputs in buffers of the caller; otherwise in the arena (Linux only)
+    guard           check that nothing outside the arena is written and how much of it is
+    count           count the instructions of one inference, under an emulator
+    timeout_s       a run that takes longer is stopped
+    """
+
+    inputs: tuple[np.ndarray, ...]
+    warmup: int = 0
+    repeats: int = 0
+    threads: int = 1
+    caller_buffers: bool = False
+    guard: bool = False
+    count: bool = False
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a run gave. None is what this runner cannot tell or was not asked.
+
+    runner         host, qemu-aarch64, qemu-arm or qemu-system-arm
+    outputs        one array a model output, of shape (samples, *output shape)
+    latency_ns     the time of each repeat, on a real machine
+    instructions   executed by the first inference, its call included
+    stack_bytes    the deepest that the first inference's stack went below its caller
+    arena_touched  bytes from the arena's start to the last one that was written
+    guard_ok       nothing was written beside the arena
+    repeatable     sample 0 gave the same bits on two arenas with different contents
+    """
+
+    runner: str
+    outputs: tuple[np.ndarray, ...]
+    latency_ns: tuple[int, ...] | None = None
+    instructions: int | None = None
+    stack_bytes: int | None = None
+    arena_touched: int | None = None
+    guard_ok: bool | None = None
+    repeatable: bool | None = None

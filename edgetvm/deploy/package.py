@@ -1,0 +1,104 @@
+"""What running a package needs to know of it: its manifest, read and checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgetvm.errors import PackageError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output, with the model's own name, shape and dtype (numpy's names)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c."""
+
+    folder: Path
+    name: str
+    target: str
+    form: str
+    libc: str | None
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    arena_bytes: int
+    arena_align: int
+
+    def linked_files(self) -> list[Path]:
+        """The compiled parts that a program links: none with `--format c`."""
+        return {
+            "library": [self.folder / "lib" / f"lib{self.name}.a"],
+            "object": [self.folder / "lib" / f"{self.name}.o"],
+            "c": [],
+        }[self.form]
+
+    def model_sources(self) -> list[Path]:
+        """The C files of the model that are still to be compiled."""
+        return sorted((self.folder / "src").glob("*.c")) if self.form == "c" else []
+
+    def runtime_sources(self) -> list[Path]:
+        """The C files of the runtime that are still to be compiled; a library holds them already."""
+        return sorted((self.folder / "runtime" / "src").glob("*.c")) if self.form != "library" else []
+
+
+def read_package(folder: Path) -> Package:
+    """Read ``folder/manifest.json``. Raises PackageError when the package is damaged or of another version."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PackageError(
+            f"{folder} is not a package: manifest.json: {error.strerror}", "give the folder that compile wrote"
+        ) from error
+    except ValueError as error:
+        raise PackageError(f"{path} is not JSON: {error}", "compile the model again") from error
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        raise PackageError(
+            f"{path} has format version {version}; this EdgeTVM reads {FORMAT_VERSION}", "compile the model again"
+        )
+    try:
+        package = _package(folder, manifest)
+        parts = [*package.linked_files(), folder / "include" / f"{package.name}.h"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackageError(f"{path} is damaged: {error!r}", "compile the model again") from error
+    missing = next((part for part in parts if not part.is_file()), None)
+    if missing is not None:
+        raise PackageError(f"{folder} is incomplete: {missing.relative_to(folder)} is missing", "compile the model again")
+    return package
+
+
+def _package(folder: Path, manifest: dict[str, Any]) -> Package:
+    return Package(
+        folder=folder,
+        name=str(manifest["name"]),
+        target=str(manifest["target"]),
+        form=str(manifest["format"]),
+        libc=manifest["libc"],
+        inputs=tuple(map(_tensor, manifest["inputs"])),
+        outputs=tuple(map(_tensor, manifest["outputs"])),
+        arena_bytes=int(manifest["arena"]["bytes"]),
+        arena_align=int(manifest["arena"]["align"]),
+    )
+
+
+def _tensor(entry: dict[str, Any]) -> Tensor:
+    tensor = Tensor(str(entry["name"]), tuple(map(int, entry["shape"])), str(entry["dtype"]), int(entry["bytes"]))
+    if tensor.bytes != math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize:
+        raise ValueError(f"{tensor.name} cannot have {tensor.bytes} bytes")
+    return tensor

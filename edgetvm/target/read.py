@@ -1,0 +1,118 @@
+"""`processors/*.toml` and `boards/*.toml` -> Processor and Board: form and sense of every key."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from edgetvm.target.toml_table import TomlTable
+from edgetvm.target.types import Board, Emulator, Memory, Processor
+
+KIB = 1024
+
+_OS = {"x86_64": "linux", "aarch64": "linux", "arm": "linux", "thumb": "none", "c": "none"}
+_FLOAT_ABIS = {"arm": ("hard",), "thumb": ("hard", "soft")}
+
+
+def read_processor(table: TomlTable) -> Processor:
+    """Check one processor file and return its facts."""
+    arch = table.take("arch", str)
+    if arch not in _OS:
+        raise table.error(f"arch '{arch}' is none of {', '.join(_OS)}")
+    binary = arch != "c"
+    processor = Processor(
+        name=table.take("name", str),
+        source=table.take("source", str),
+        arch=arch,
+        os=table.take("os", str, _OS[arch]),
+        triple=table.take("triple", str) if binary else "",
+        cpu=table.take("cpu", str) if binary else "",
+        zig_cpu=table.take("zig_cpu", str) if binary else None,
+        features=read_features(table),
+        float_abi=table.take("float_abi", str, None),
+        vector_bytes=table.take("vector_bytes", int, 0),
+        vector_registers=table.take("vector_registers", int, 0),
+        cache_bytes=read_cache(table),
+        qemu_cpu=table.take("qemu_cpu", str, None),
+        unaligned=table.take("unaligned", bool, True),
+    )
+    table.finish()
+    if processor.os != _OS[arch]:
+        raise table.error(f"os of arch '{arch}' must be '{_OS[arch]}', is '{processor.os}'")
+    if processor.float_abi not in _FLOAT_ABIS.get(arch, (None,)):
+        raise table.error(f"float_abi of arch '{arch}' cannot be {processor.float_abi!r}")
+    if processor.vector_bytes not in (0, 8, 16, 32, 64) or (processor.vector_bytes == 0) != (
+        processor.vector_registers == 0
+    ):
+        raise table.error(
+            f"{processor.vector_registers} vector_registers of {processor.vector_bytes} vector_bytes cannot be"
+        )
+    return processor
+
+
+def read_board(table: TomlTable) -> Board:
+    """Check one board file and return its facts; `cache_kib`, if any, is left to the caller."""
+    emulator = table.take_table("emulator")
+    board = Board(
+        name=table.take("name", str),
+        processor=table.take("processor", str),
+        source=table.take("source", str),
+        clock_mhz=table.take("clock_mhz", float),
+        cores=table.take("cores", int, 1),
+        features=read_features(table),
+        memory=_read_memories(table),
+        emulator=_read_emulator(emulator) if emulator else None,
+    )
+    if board.clock_mhz <= 0 or board.cores <= 0:
+        raise table.error(f"{board.cores} cores at {board.clock_mhz:g} MHz cannot be")
+    return board
+
+
+def read_features(table: TomlTable) -> tuple[str, ...]:
+    """LLVM's names with their sign: "+dotprod", "-fp64"."""
+    features = table.take_list("features", str)
+    for feature in features:
+        if len(feature) < 2 or feature[0] not in "+-":
+            raise table.error(f"feature '{feature}' must begin with + or -")
+    return features
+
+
+def read_cache(table: TomlTable) -> tuple[int, ...]:
+    """Data caches in bytes, innermost first."""
+    sizes = table.take_list("cache_kib", int)
+    if any(size <= 0 for size in sizes) or any(inner > outer for inner, outer in pairwise(sizes)):
+        raise table.error(f"cache_kib {list(sizes)} must be positive and grow from the innermost level outwards")
+    return tuple(size * KIB for size in sizes)
+
+
+def _read_emulator(table: TomlTable) -> Emulator:
+    emulator = Emulator(machine=table.take("machine", str), counter=table.take("counter", str, None))
+    table.finish()
+    if emulator.counter not in (None, "cmsdk", "sse"):
+        raise table.error(f"counter '{emulator.counter}' is neither cmsdk nor sse")
+    return emulator
+
+
+def _read_memories(table: TomlTable) -> tuple[Memory, ...]:
+    memories = tuple(_read_memory(entry) for entry in table.take_tables("memory"))
+    if len({memory.name for memory in memories}) != len(memories):
+        raise table.error("two memory regions have one name")
+    mapped = sorted((m for m in memories if m.address is not None), key=lambda m: m.address or 0)
+    for low, high in pairwise(mapped):
+        if (low.address or 0) + low.bytes > (high.address or 0):
+            raise table.error(f"memory regions '{low.name}' and '{high.name}' overlap")
+    return memories
+
+
+def _read_memory(table: TomlTable) -> Memory:
+    memory = Memory(
+        name=table.take("name", str),
+        kind=table.take("kind", str),
+        bytes=table.take("kib", int) * KIB,
+        address=table.take("address", int, None),
+    )
+    table.finish()
+    if memory.kind not in ("flash", "ram"):
+        raise table.error(f"kind '{memory.kind}' is neither flash nor ram")
+    if memory.bytes <= 0 or (memory.address or 0) < 0:
+        raise table.error(f"{memory.bytes // KIB} KiB at {memory.address or 0:#x} cannot be")
+    return memory

@@ -1,0 +1,74 @@
+"""Processor -> tvm.target.Target, and what LLVM has to say about it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import tvm
+from tvm.target import codegen
+
+from edgetvm.errors import TargetError
+from edgetvm.target.types import Processor, Target
+
+# Kernels view one buffer as several element types; type-based alias analysis would reorder them.
+_LLVM_OPTIONS = ["-enable-tbaa:bool=0"]
+
+
+def tvm_target(target: Target) -> tvm.target.Target:
+    """The TVM target that makes object code for ``target``: kind llvm, one core."""
+    if target.processor.arch == "c":
+        raise TargetError(f"{target.name} has no binary form", "use --format c and the chip's own compiler")
+    return tvm.target.Target(_llvm_config(target.processor, target.processor.features))
+
+
+def tvm_c_target(target: Target) -> tvm.target.Target:
+    """The TVM target that makes C text for ``target``."""
+    del target  # C says nothing of the processor; schedules take its facts from the Target itself
+    return tvm.target.Target({"kind": "c", "num-cores": 1})
+
+
+def check_processor(processor: Processor, place: str) -> None:
+    """Refuse what LLVM would pass over in silence: an unknown core, a feature that changes nothing.
+
+    ``place`` names the file for the message.
+    """
+    if processor.arch == "c":
+        return
+    if not codegen.llvm_is_valid_cpu(processor.cpu, processor.triple):
+        raise TargetError(f"{place}: LLVM knows no cpu '{processor.cpu}' for {processor.triple}")
+    own = _features(processor, ())
+    resulting = _features(processor, processor.features)
+    for feature in processor.features:
+        name = feature[1:]
+        if feature[0] == "-" and name not in own:
+            near = get_close_matches(name, own, 1)
+            hint = f"nearest: '-{near[0]}'" if near else None
+            raise TargetError(f"{place}: feature '{feature}' takes from {processor.cpu} what it does not have", hint)
+        if (feature[0] == "+") != (name in resulting):
+            raise TargetError(f"{place}: feature '{feature}' has no effect on {processor.cpu} in LLVM")
+
+
+def llvm_features(processor: Processor) -> frozenset[str]:
+    """The features that LLVM assumes for ``processor``, implied ones included, by LLVM's names."""
+    return _features(processor, processor.features)
+
+
+def _features(processor: Processor, attributes: tuple[str, ...]) -> frozenset[str]:
+    target = tvm.target.Target(_llvm_config(processor, attributes))
+    return frozenset(str(name) for name in codegen.llvm_get_cpu_features(target))
+
+
+def _llvm_config(processor: Processor, attributes: tuple[str, ...]) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "kind": "llvm",
+        "mtriple": processor.triple,
+        "mcpu": processor.cpu,
+        "cl-opt": _LLVM_OPTIONS,
+        "num-cores": 1,
+    }
+    if attributes:
+        config["mattr"] = list(attributes)
+    if processor.float_abi:
+        config["mfloat-abi"] = processor.float_abi
+    return config
