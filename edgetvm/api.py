@@ -16,6 +16,7 @@ from edgetvm.codegen.program import extract_program
 from edgetvm.importers.onnx import import_onnx
 from edgetvm.passes.pipeline import optimize
 from edgetvm.schedule.apply import schedule_module
+from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.types import Processor, Target
 
 
@@ -36,7 +37,7 @@ def compile(  # noqa: A001
     imported = import_onnx(Path(model), shapes or {})
     optimized = optimize(imported)
     program = extract_program(optimized.module, optimized.sources)
-    scheduled = schedule_module(optimized.module, constant_operands(program))
+    scheduled = schedule_module(optimized.module, machine_for(t, format), constant_operands(program))
     code, rules = assemble(imported, program, scheduled, tt, 64)
     options = PackageOptions(format, libc, reference, {"format": format, "libc": libc})
     build_package(code, Path(model), rules, tt, t, options, Path(output))

@@ -16,13 +16,13 @@ _FLAGS = ("-std=c99", "-O2")
 def build_linux(package: Package, target: Target, work: Path, libc: str | None) -> Path:
     """Link the harness and the package for Linux; static with ``libc`` "musl"."""
     objects = _objects(package, target, work, "posix", libc)
-    return link_program(objects, work / "harness", target, libc=libc)
+    return link_program(objects, work / "program", target, libc=libc)
 
 
 def build_image(package: Package, target: Target, board: Board, work: Path) -> Path:
     """Link the harness and the package into the image of a Cortex-M board."""
     objects = _objects(package, target, work, "semihosting", None)
-    return link_image(objects, work / "harness.elf", target, board)
+    return link_image(objects, work / "program.elf", target, board)
 
 
 def _objects(package: Package, target: Target, work: Path, port: str, libc: str | None) -> list[Path]:
@@ -40,7 +40,5 @@ def _objects(package: Package, target: Target, work: Path, port: str, libc: str 
     for name, (sources, flags) in groups.items():
         folder = work / name  # one each: a model may be called "port"
         folder.mkdir()
-        objects += compile_sources(
-            sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc
-        )
+        objects += compile_sources(sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc)
     return [*objects, *package.linked_files()]

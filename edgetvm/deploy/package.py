@@ -79,7 +79,9 @@ def read_package(folder: Path) -> Package:
         raise PackageError(f"{path} is damaged: {error!r}", "compile the model again") from error
     missing = next((part for part in parts if not part.is_file()), None)
     if missing is not None:
-        raise PackageError(f"{folder} is incomplete: {missing.relative_to(folder)} is missing", "compile the model again")
+        raise PackageError(
+            f"{folder} is incomplete: {missing.relative_to(folder)} is missing", "compile the model again"
+        )
     return package
 
 

@@ -45,8 +45,9 @@ def execute(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
+        where = _progress(folder, package, samples)
         raise RunError(
-            f"{package.name} did not finish on {runner} in {request.timeout_s:g} s; {_progress(folder, package, samples)}",
+            f"{package.name} did not finish on {runner} in {request.timeout_s:g} s; {where}",
             "ask for fewer samples or a longer time limit",
         ) from error
     except OSError as error:
@@ -71,12 +72,13 @@ def execute(
 
 
 def _reason(status: int, printed: str, folder: Path) -> str:
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     if status < 0:
-        return f"it crashed with {signal.Signals(-status).name}"
+        fatal = next((f" ({line})" for line in lines if "fatal" in line), "")  # the emulator gave up, not the model
+        return f"it crashed with {signal.Signals(-status).name}{fatal}"
     if status == _MODEL_FAILED:
         code = read_report(folder).one("status")
         return f"edgetvm_run returned {_STATUS.get(code or 0, code)}"
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return _HARNESS_ERRORS.get(status) or (lines[-1] if lines else f"exit status {status}")
 
 
@@ -85,5 +87,5 @@ def _progress(folder: Path, package: Package, samples: int) -> str:
     if finished is None:
         return "it is not known in which sample"
     if finished < samples:
-        return f"it was in sample {finished} of {samples}"
+        return f"it was in sample {finished + 1} of {samples}"
     return f"all {samples} samples had run, it was being timed"

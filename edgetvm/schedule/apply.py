@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tvm
 from tvm import tirx
+from tvm.s_tir import Schedule
 
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.elementwise import elementwise
+from edgetvm.schedule.rules.register_tile import register_tile
+from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import ScheduledKernel
 
+Rule = Callable[[Schedule, Machine, frozenset[int]], dict[int, int] | None]
 
-def schedule_module(module: tvm.IRModule, constants: Mapping[str, frozenset[int]]) -> dict[str, ScheduledKernel]:
+# In order of preference; the last one never declines.
+RULES: list[Rule] = [register_tile, elementwise]
+
+
+def schedule_module(
+    module: tvm.IRModule, machine: Machine, constants: Mapping[str, frozenset[int]]
+) -> dict[str, ScheduledKernel]:
+    """Schedule every PrimFunc of `module`. `constants` has the constant operands of each kernel."""
     return {
-        g.name_hint: ScheduledKernel(f, "none")
-        for g, f in module.functions.items()
-        if isinstance(f, tirx.PrimFunc)
+        variable.name_hint: schedule_kernel(func, machine, constants.get(variable.name_hint, frozenset()))
+        for variable, func in module.functions.items()
+        if isinstance(func, tirx.PrimFunc)
     }
+
+
+def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: frozenset[int]) -> ScheduledKernel:
+    """Schedule one PrimFunc by the first rule that fits."""
+    for rule in RULES:
+        sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
+        inline_elementwise(sch)
+        packing = rule(sch, machine, constants)
+        if packing is not None:
+            return ScheduledKernel(sch.mod["main"], rule.__name__, packing)
+    raise AssertionError("the last rule declined")

@@ -20,9 +20,9 @@ class Candidate:
     flags: tuple[str, ...]
 
 
-def read_candidates(table: TomlTable) -> list[Candidate]:
-    """The candidates of `host.toml`, best first."""
-    table.take("name", str)
+def read_candidates(table: TomlTable) -> tuple[str, list[Candidate]]:
+    """The name in `host.toml` and its candidates, best first."""
+    name = table.take("name", str)
     table.take("source", str)
     entries = table.take_tables("candidate")
     table.finish()
@@ -31,7 +31,7 @@ def read_candidates(table: TomlTable) -> list[Candidate]:
         candidate = Candidate(entry.take("machine", str), entry.take("processor", str), entry.take_list("flags", str))
         entry.finish()
         candidates.append(candidate)
-    return candidates
+    return name, candidates
 
 
 def choose_candidate(candidates: Sequence[Candidate], machine: str, flags: frozenset[str]) -> str:

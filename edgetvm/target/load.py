@@ -50,16 +50,20 @@ def _load_board(table: TomlTable) -> Target:
 
 
 def _load_processor(table: TomlTable) -> Target:
-    if table.has("candidate"):
-        name = choose_candidate(read_candidates(table), host_machine(), host_flags())
-        return Target("host", replace(_shipped_processor(name), name="host"))
-    processor = read_processor(table)
+    processor = _processor(table)
     return Target(processor.name, processor)
 
 
 def _shipped_processor(name: str) -> Processor:
     path = targets_dir() / "processors" / f"{name}.toml"
-    return read_processor(read_toml(path, path.name))
+    return _processor(read_toml(path, path.name))
+
+
+def _processor(table: TomlTable) -> Processor:
+    if not table.has("candidate"):
+        return read_processor(table)
+    name, candidates = read_candidates(table)
+    return replace(_shipped_processor(choose_candidate(candidates, host_machine(), host_flags())), name=name)
 
 
 def _names(folder: str) -> list[str]:

@@ -1,0 +1,39 @@
+"""Runs a package for Cortex-M on a board that QEMU emulates, with files over semihosting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgetvm.deploy.build import build_image
+from edgetvm.deploy.counting import counting_arguments, first_inference
+from edgetvm.deploy.emulator import find_emulator
+from edgetvm.deploy.exchange import write_request
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Package
+from edgetvm.deploy.process import execute
+from edgetvm.errors import TargetError
+from edgetvm.target.types import Target
+
+RUNNER = "qemu-system-arm"
+_ICOUNT = ("-icount", "shift=6")  # time follows the instructions, so that a run repeats exactly
+_QUIET = ("-display", "none", "-monitor", "none", "-serial", "none", "-nic", "none")
+
+
+def run_on_board(package: Package, target: Target, request: RunRequest, work: Path) -> Measurement:
+    """Run ``package`` in an image for ``target``, whose board must have an emulator."""
+    board = target.board
+    if board is None or board.emulator is None:
+        raise TargetError(
+            f"{target.name} has no emulator", "name a board that has one, such as --board qemu-mps2-an386"
+        )
+    if request.threads > 1 or request.caller_buffers:
+        raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
+    emulator = find_emulator(RUNNER)
+    samples = write_request(work, package, request)
+    image = build_image(package, target, board, work)
+    counting = counting_arguments(emulator, image, 4) if request.count else []
+    command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
+    command += ["-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]
+    measurement = execute(command, work, package, request, samples, RUNNER)
+    return replace(measurement, instructions=first_inference(work))

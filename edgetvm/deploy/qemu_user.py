@@ -1,0 +1,32 @@
+"""Runs a package for Arm Linux under QEMU's user-mode emulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgetvm.deploy.build import build_linux
+from edgetvm.deploy.counting import counting_arguments, first_inference
+from edgetvm.deploy.emulator import find_emulator
+from edgetvm.deploy.exchange import write_request
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Package
+from edgetvm.deploy.process import execute
+from edgetvm.errors import TargetError
+from edgetvm.target.types import Target
+
+
+def run_under_qemu(package: Package, target: Target, request: RunRequest, work: Path) -> Measurement:
+    """Run ``package`` on an emulated core. Its times are the emulator's, so none are reported."""
+    processor = target.processor
+    if processor.qemu_cpu is None:
+        raise TargetError(f"processor {processor.name} has no emulator", "run it on the device itself")
+    runner = f"qemu-{processor.arch}"
+    emulator = find_emulator(runner)
+    samples = write_request(work, package, request)
+    # Static, because the emulated machine has no C library of its own.
+    program = build_linux(package, target, work, "musl")
+    counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if request.count else []
+    command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
+    measurement = execute(command, work, package, request, samples, runner)
+    return replace(measurement, latency_ns=None, instructions=first_inference(work))

@@ -1,0 +1,46 @@
+"""Chooses where a package runs: on this machine, or on an emulator of its target."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edgetvm.deploy.host import run_on_host, runs_here
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.qemu_system import run_on_board
+from edgetvm.deploy.qemu_user import run_under_qemu
+from edgetvm.errors import TargetError
+from edgetvm.target.load import load_target
+from edgetvm.target.types import Target
+
+
+def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> Measurement:
+    """Run the package at ``package_dir`` on the samples of ``request``.
+
+    It runs on its own target, or on ``board``, whose core must execute the target's instructions.
+    Always in a process of its own: a model that crashes or hangs is a RunError.
+    """
+    package = read_package(package_dir.resolve())
+    target = choose_target(package, board)
+    with tempfile.TemporaryDirectory(prefix="edgetvm-run-") as work:
+        if not target.is_linux:
+            return run_on_board(package, target, request, Path(work))
+        if runs_here(target.processor):
+            return run_on_host(package, target, request, Path(work))
+        return run_under_qemu(package, target, request, Path(work))
+
+
+def choose_target(package: Package, board: str | None) -> Target:
+    """The target to build the harness for. Portable C fits any: without ``board`` it runs on this machine."""
+    own = load_target(package.target)
+    portable = own.processor.arch == "c"
+    if board is None:
+        return load_target("host") if portable else own
+    chosen = load_target(board)
+    if not portable and chosen.processor.arch != own.processor.arch:
+        raise TargetError(
+            f"{board} has {chosen.processor.arch} instructions, {package.name} was compiled for {own.name}",
+            f"compile it with --target {board}",
+        )
+    return chosen

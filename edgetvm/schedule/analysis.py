@@ -1,0 +1,119 @@
+"""Facts about the blocks of a PrimFunc that schedule rules decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tvm
+import tvm_ffi
+from tvm import s_tir, sym, tirx
+from tvm.ir import TensorLoad
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import SBlockRV
+
+Axis = tirx.IterVar
+
+
+def all_blocks(sch: Schedule) -> list[SBlockRV]:
+    """The blocks of the function in the order in which they run, without the root."""
+    return list(sch.get_child_blocks(sch.get_sblock("root")))
+
+
+def spatial_axes(block: s_tir.SBlock) -> list[Axis]:
+    """Axes whose iterations are independent."""
+    return [axis for axis in block.iter_vars if axis.iter_type == Axis.DataPar]
+
+
+def reduction_axes(block: s_tir.SBlock) -> list[Axis]:
+    """Axes that are summed (or maximised, ...) over."""
+    return [axis for axis in block.iter_vars if axis.iter_type == Axis.CommReduce]
+
+
+def is_simple(block: s_tir.SBlock) -> bool:
+    """Whether all axes are plain: data-parallel or reductions."""
+    return len(spatial_axes(block)) + len(reduction_axes(block)) == len(block.iter_vars)
+
+
+def extent(axis: Axis) -> int:
+    """The constant number of iterations."""
+    return int(axis.dom.extent)
+
+
+def loads(block: s_tir.SBlock) -> list[TensorLoad]:
+    """Every element read in the body."""
+    found: list[TensorLoad] = []
+    tvm_ffi.structural_walk(block.body, (TensorLoad, found.append))
+    return found
+
+
+def store_of(block: s_tir.SBlock) -> tirx.BufferStore | None:
+    """The store, if the body is exactly one."""
+    return block.body if isinstance(block.body, tirx.BufferStore) else None
+
+
+def stride(indices: Sequence[tirx.Expr], shape: Sequence[tirx.Expr], axis: Axis) -> int | None:
+    """By how many elements of a row-major buffer the place moves when `axis` goes up by one; None if that varies."""
+    offset: tirx.Expr = tirx.const(0, str(axis.var.ty.dtype))
+    for index, size in zip(indices, shape, strict=True):
+        offset = offset * tirx.const(int(size), str(axis.var.ty.dtype)) + index
+    analyzer = sym.Analyzer()
+    step = tirx.const(1, str(axis.var.ty.dtype))
+    moved = _substitute(offset, axis.var, axis.var + step)
+    difference = analyzer.simplify(moved - offset)
+    return int(difference.value) if isinstance(difference, tirx.IntImm) else None
+
+
+def reads_along(block: s_tir.SBlock, axis: Axis) -> list[int | None]:
+    """The stride of every load along `axis`."""
+    return [stride(load.indices, load.source.shape, axis) for load in loads(block)]
+
+
+def writes_along(block: s_tir.SBlock, axis: Axis) -> int | None:
+    """The stride of the store along `axis`."""
+    store = store_of(block)
+    return None if store is None else stride(store.indices, store.buffer.shape, axis)
+
+
+def has_branch(block: s_tir.SBlock) -> bool:
+    """Whether the body chooses between values: padding, or bounds."""
+    found: list[object] = []
+
+    def on_call(call: tvm.ir.Call) -> None:
+        if isinstance(call.op, tvm.ir.Op) and call.op.name.endswith("if_then_else"):
+            found.append(call)
+
+    tvm_ffi.structural_walk(block.body, (tvm.ir.Call, on_call))
+    return bool(found)
+
+
+def _substitute(expr: tirx.Expr, var: tvm.ir.Var, value: tirx.Expr) -> tirx.Expr:
+    def swap(other: tvm.ir.Var) -> tirx.Expr:
+        return value if other.same_as(var) else other
+
+    return tvm_ffi.structural_map(expr, (tvm.ir.Var, swap))
+
+
+def element_bytes(buffer: tirx.Buffer) -> int:
+    """Bytes of one element in memory."""
+    return (int(tvm.DataType(str(buffer.dtype)).bits) + 7) // 8
+
+
+def buffer_bytes(buffer: tirx.Buffer) -> int:
+    """Bytes of a dense buffer of constant shape."""
+    elements = 1
+    for size in buffer.shape:
+        elements *= int(size)
+    return elements * element_bytes(buffer)
+
+
+def has_opaque_call(block: s_tir.SBlock) -> bool:
+    """Whether the body calls something that has no vector form."""
+    found: list[object] = []
+
+    def on_call(call: tvm.ir.Call) -> None:
+        name = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
+        if "extern" in name or "packed" in name:
+            found.append(call)
+
+    tvm_ffi.structural_walk(block.body, (tvm.ir.Call, on_call))
+    return bool(found)

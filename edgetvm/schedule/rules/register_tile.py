@@ -1,0 +1,241 @@
+"""Reductions with a tile of accumulators in registers: convolution, matrix product, pooling, mean.
+
+The last spatial axis (channels of NHWC, columns of a matrix) lies along the vector, the axis before
+it gives the rows of the tile. All sums of a tile stay in registers until the epilogue has used them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvm import s_tir, tirx
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+from edgetvm.schedule import analysis as facts
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`rows` x (`vectors` x `lanes`) accumulators; `steps` of the last reduction axis are unrolled."""
+
+    rows: int
+    vectors: int
+    lanes: int
+    steps: int
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+
+def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) -> dict[int, int] | None:
+    """Schedule a function with exactly one reduction; None when the rule does not apply.
+
+    Returns the packing of constant operands (see `ScheduledKernel`).
+    """
+    blocks = facts.all_blocks(sch)
+    reductions = [block for block in blocks if facts.reduction_axes(sch.get(block))]
+    if len(reductions) != 1 or not all(facts.is_simple(sch.get(block)) for block in blocks):
+        return None
+    main = reductions[0]
+    if facts.store_of(sch.get(main)) is None or not facts.spatial_axes(sch.get(main)):
+        return None
+    consumers = sch.get_consumers(main)
+    if len(consumers) > 1:
+        return None
+    producers = blocks[: _position(sch, blocks, main)]
+    if len(blocks) != len(producers) + 1 + len(consumers):
+        return None
+    out = consumers[0] if consumers else sch.cache_write(main, 0, "local")
+    if not _identity(sch.get(out)):
+        return None
+    rows_fused = _flatten_rows(sch, main, out)
+    block = sch.get(main)
+    spatial, reduced = facts.spatial_axes(block), facts.reduction_axes(block)
+    lanes = vector_lanes(block, spatial[-1], machine)
+    tile = choose_tile(
+        rows=facts.extent(spatial[-2]) if len(spatial) > 1 else 1,
+        columns=facts.extent(spatial[-1]),
+        steps=facts.extent(reduced[-1]),
+        lanes=lanes,
+        machine=machine,
+    )
+    packing = _pack_weights(sch, main, tile, constants)
+
+    loops = sch.get_loops(main)
+    outer, inner = loops[: len(spatial)], loops[len(spatial) :]
+    column, column_vector, lane = sch.split(outer[-1], [None, tile.vectors, tile.lanes])
+    row, row_inner = sch.split(outer[-2], [None, tile.rows]) if len(spatial) > 1 else (None, None)
+    step, step_inner = sch.split(inner[-1], [None, tile.steps])
+    above = [*outer[:-2], *([row] if row is not None else [])]
+    tiles = [row_inner] if row_inner is not None else []
+    panels_first = _weights_exceed_cache(block, machine)
+    order = [column, *above] if panels_first else [*above, column]
+    sch.reorder(*order, *inner[:-1], step, step_inner, *tiles, column_vector, lane)
+
+    sch.set_scope(main, 0, "local")
+    sch.reverse_compute_at(out, order[-1], preserve_unit_loops=True)
+    for producer in producers:
+        _place_producer(sch, producer, main, above, panels_first or rows_fused, machine)
+    for loop in (step_inner, *tiles, column_vector):
+        sch.unroll(loop)
+    if tile.lanes > 1:
+        sch.vectorize(lane)
+    _finish_output(sch, out, tile, machine)
+    sch.decompose_reduction(main, inner[0] if len(inner) > 1 else step)
+    return packing
+
+
+def choose_tile(rows: int, columns: int, steps: int, lanes: int, machine: Machine) -> Tile:
+    """The tile with the fewest cycles in closed form.
+
+    A step of the reduction costs rows * vectors multiply-adds on two ports, one load a vector of weights and a
+    row, and never less than the latency that `least_accumulators` would hide; a tile costs its epilogue.
+    """
+    recipe = machine.recipe
+    budget = machine.vector_registers - recipe.spare_registers if lanes > 1 else recipe.scalar_accumulators
+    best: tuple[float, Tile] | None = None
+    for height in _divisors(rows, recipe.max_rows):
+        for vectors in _divisors(columns // lanes, 4 if lanes > 1 else recipe.scalar_accumulators):
+            if height * vectors > max(budget, 1):
+                continue
+            work = height * vectors
+            cycle = max(work / 2, (height + vectors) / 2, recipe.least_accumulators / 2)
+            cost = (cycle * steps + 2 * work + 8) / work
+            if best is None or cost < best[0] - 1e-9:
+                unrolled = max(recipe.unrolled_operations // work, 1)
+                best = (cost, Tile(height, vectors, lanes, max(_divisors(steps, min(unrolled, 8)))))
+    assert best is not None
+    return best[1]
+
+
+def _divisors(number: int, limit: int) -> list[int]:
+    return [d for d in range(1, min(number, max(limit, 1)) + 1) if number % d == 0]
+
+
+def _position(sch: Schedule, blocks: list[SBlockRV], wanted: SBlockRV) -> int:
+    return next(i for i, block in enumerate(blocks) if sch.get(block).same_as(sch.get(wanted)))
+
+
+def _identity(block: s_tir.SBlock) -> bool:
+    """Whether the block writes element (i, j, ...) in iteration (i, j, ...) and reduces nothing."""
+    store = facts.store_of(block)
+    if store is None or facts.reduction_axes(block) or len(store.indices) != len(block.iter_vars):
+        return False
+    return all(
+        index.same_as(axis.var) or facts.extent(axis) == 1
+        for index, axis in zip(store.indices, block.iter_vars, strict=True)
+    )
+
+
+def _flatten_rows(sch: Schedule, main: SBlockRV, out: SBlockRV) -> bool:
+    """Make one axis of all but the last where every operand allows it: a 1x1 convolution becomes a matrix product."""
+    block, last = sch.get(main), sch.get(out)
+    spatial = facts.spatial_axes(block)
+    store = facts.store_of(block)
+    assert store is not None
+    same = len(last.iter_vars) == len(spatial) == len(store.indices)
+    if len(spatial) < 3 or not same or not all(map(_fusable, [block, last])):
+        return False
+    extents = [facts.extent(axis) for axis in spatial[:-1]]
+    if not all(index.same_as(axis.var) for index, axis in zip(store.indices, spatial, strict=True)):
+        return False
+
+    def flat(*axes: object) -> list[object]:
+        row = axes[0]
+        for axis, size in zip(axes[1 : len(extents)], extents[1:], strict=True):
+            row = row * size + axis
+        return [row, *axes[len(extents) :]]
+
+    sch.transform_layout(main, ("write", 0), _index_map(flat, len(spatial)))
+    sch.transform_block_layout(main, _index_map(flat, len(block.iter_vars)))
+    sch.transform_block_layout(out, _index_map(flat, len(spatial)))
+    return True
+
+
+def _index_map(function: Callable[..., list[object]], rank: int) -> tirx.IndexMap:
+    return tirx.IndexMap.from_func(function, ndim=rank, index_dtype="int64")
+
+
+def _fusable(block: s_tir.SBlock) -> bool:
+    """Whether every access treats neighbouring row axes as one longer axis."""
+    axes = facts.spatial_axes(block)[:-1]
+    store = facts.store_of(block)
+    if store is None:
+        return False
+    accesses = [(load.indices, load.source.shape) for load in facts.loads(block)]
+    accesses.append((store.indices, store.buffer.shape))
+    for indices, shape in accesses:
+        steps = [facts.stride(indices, shape, axis) for axis in axes]
+        for i in range(len(axes) - 1):
+            if facts.extent(axes[i]) > 1 and (
+                steps[i] is None or steps[i + 1] is None or steps[i] != steps[i + 1] * facts.extent(axes[i + 1])
+            ):
+                return False
+    return True
+
+
+def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: frozenset[int]) -> dict[int, int]:
+    """Let the columns of one tile lie together in constant operands."""
+    block = sch.get(main)
+    column = facts.spatial_axes(block)[-1]
+    params = list(sch.mod["main"].params)
+    packing: dict[int, int] = {}
+    if tile.columns in (1, facts.extent(column)):
+        return packing
+    for load in facts.loads(block):
+        position = next((i for i, param in enumerate(params) if param.same_as(load.source)), None)
+        if position is None or position not in constants or position in packing:
+            continue
+        if load.indices[-1].same_as(column.var) and int(load.source.shape[-1]) == facts.extent(column):
+            width = tile.columns
+            region = next(i for i, read in enumerate(block.reads) if read.source.same_as(load.source))
+            sch.transform_layout(main, ("read", region), lambda *at: [at[-1] // width, *at[:-1], at[-1] % width])
+            packing[position] = width
+            block = sch.get(main)
+            params = list(sch.mod["main"].params)
+            column = facts.spatial_axes(block)[-1]
+    return packing
+
+
+def _weights_exceed_cache(block: s_tir.SBlock, machine: Machine) -> bool:
+    """Whether the operand that the columns index is larger than half of the last cache level."""
+    if not machine.cache_bytes:
+        return False
+    column = facts.spatial_axes(block)[-1]
+    sizes = [
+        facts.buffer_bytes(load.source)
+        for load, step in zip(facts.loads(block), facts.reads_along(block, column), strict=True)
+        if step != 0
+    ]
+    rest = [
+        facts.buffer_bytes(load.source)
+        for load, step in zip(facts.loads(block), facts.reads_along(block, column), strict=True)
+        if step == 0
+    ]
+    return max(sizes, default=0) > machine.cache_bytes[-1] // 2 and max(rest, default=0) < max(sizes, default=0)
+
+
+def _place_producer(
+    sch: Schedule, producer: SBlockRV, main: SBlockRV, above: list[LoopRV], at_root: bool, machine: Machine
+) -> None:
+    """Pad row by row where rows are the outer loop: a few rows of scratch instead of a second image."""
+    if not at_root and len(above) >= 2:
+        sch.compute_at(producer, above[-2], preserve_unit_loops=True)
+    vectorize_last(sch, producer, machine)
+
+
+def _finish_output(sch: Schedule, out: SBlockRV, tile: Tile, machine: Machine) -> None:
+    loops = sch.get_loops(out)
+    if tile.lanes > 1 and vector_lanes(sch.get(out), facts.spatial_axes(sch.get(out))[-1], machine) >= tile.lanes:
+        vectors, lane = sch.split(loops[-1], [None, tile.lanes])
+        sch.vectorize(lane)
+        sch.unroll(vectors)
+    else:
+        sch.unroll(loops[-1])
+    if tile.rows > 1:
+        sch.unroll(loops[-2])

@@ -1,0 +1,42 @@
+"""Vectorising the innermost axis of a block."""
+
+from __future__ import annotations
+
+from tvm import s_tir
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import SBlockRV
+
+from edgetvm.schedule import analysis as facts
+from edgetvm.schedule.recipe import Machine
+
+
+def vector_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int:
+    """Elements of `axis` that one vector can hold: a power of two that divides its extent; 1 if it cannot.
+
+    Every access must be contiguous or constant along the axis.
+    """
+    store = facts.store_of(block)
+    if store is None or facts.writes_along(block, axis) != 1 or facts.has_opaque_call(block):
+        return 1
+    if not all(step in (0, 1) for step in facts.reads_along(block, axis)):
+        return 1
+    widest = max([facts.element_bytes(store.buffer), *(facts.element_bytes(load.source) for load in facts.loads(block))])
+    lanes = machine.lanes(widest)
+    while facts.extent(axis) % lanes:
+        lanes //= 2
+    return lanes
+
+
+def vectorize_last(sch: Schedule, block: SBlockRV, machine: Machine) -> None:
+    """Vectorise the innermost loop of a block whose last axis it runs over."""
+    body = sch.get(block)
+    if not body.iter_vars:
+        return
+    lanes = vector_lanes(body, body.iter_vars[-1], machine)
+    loop = sch.get_loops(block)[-1]
+    size = int(sch.get(loop).extent)
+    while lanes > 1 and size % lanes:
+        lanes //= 2
+    if lanes > 1:
+        _, lane = sch.split(loop, [None, lanes])
+        sch.vectorize(lane)
