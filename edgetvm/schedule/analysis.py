@@ -20,8 +20,14 @@ def all_blocks(sch: Schedule) -> list[SBlockRV]:
 
 
 def spatial_axes(block: s_tir.SBlock) -> list[Axis]:
-    """Axes whose iterations are independent."""
-    return [axis for axis in block.iter_vars if axis.iter_type == Axis.DataPar]
+    """Axes whose iterations are independent. An axis of one iteration that the store does not use is none."""
+    store = store_of(block)
+    independent = [axis for axis in block.iter_vars if axis.iter_type == Axis.DataPar]
+    if store is None:
+        return independent
+    used: list[tvm.ir.Var] = []
+    tvm_ffi.structural_walk(store.indices, (tvm.ir.Var, used.append))
+    return [axis for axis in independent if extent(axis) > 1 or any(axis.var.same_as(var) for var in used)]
 
 
 def reduction_axes(block: s_tir.SBlock) -> list[Axis]:
@@ -31,7 +37,7 @@ def reduction_axes(block: s_tir.SBlock) -> list[Axis]:
 
 def is_simple(block: s_tir.SBlock) -> bool:
     """Whether all axes are plain: data-parallel or reductions."""
-    return len(spatial_axes(block)) + len(reduction_axes(block)) == len(block.iter_vars)
+    return all(axis.iter_type in (Axis.DataPar, Axis.CommReduce) for axis in block.iter_vars)
 
 
 def extent(axis: Axis) -> int:
@@ -74,12 +80,13 @@ def writes_along(block: s_tir.SBlock, axis: Axis) -> int | None:
     return None if store is None else stride(store.indices, store.buffer.shape, axis)
 
 
-def has_branch(block: s_tir.SBlock) -> bool:
-    """Whether the body chooses between values: padding, or bounds."""
+def has_call(block: s_tir.SBlock, *parts: str) -> bool:
+    """Whether the body calls a function or intrinsic, given `parts`: one whose name has one of them."""
     found: list[object] = []
 
     def on_call(call: tvm.ir.Call) -> None:
-        if isinstance(call.op, tvm.ir.Op) and call.op.name.endswith("if_then_else"):
+        name = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
+        if not parts or any(part in name for part in parts):
             found.append(call)
 
     tvm_ffi.structural_walk(block.body, (tvm.ir.Call, on_call))
@@ -104,16 +111,3 @@ def buffer_bytes(buffer: tirx.Buffer) -> int:
     for size in buffer.shape:
         elements *= int(size)
     return elements * element_bytes(buffer)
-
-
-def has_opaque_call(block: s_tir.SBlock) -> bool:
-    """Whether the body calls something that has no vector form."""
-    found: list[object] = []
-
-    def on_call(call: tvm.ir.Call) -> None:
-        name = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
-        if "extern" in name or "packed" in name:
-            found.append(call)
-
-    tvm_ffi.structural_walk(block.body, (tvm.ir.Call, on_call))
-    return bool(found)

@@ -6,13 +6,13 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
-from edgetvm.schedule.analysis import all_blocks, has_branch, is_simple, loads, reduction_axes, store_of
+from edgetvm.schedule.analysis import all_blocks, has_call, is_simple, loads, reduction_axes, store_of
 
 
 def inline_elementwise(sch: Schedule) -> None:
-    """Inline every block whose value one other block reads, unless that would compute it more than once.
+    """Inline elementwise blocks into their readers, unless that would compute a function more than once.
 
-    Copies may be inlined into reductions; padding, which branches, and arithmetic may not.
+    Into reductions only plain copies go: padding and arithmetic would be repeated for every step.
     """
     outputs = {block.name_hint for block in map(sch.get, sch.get_output_blocks("root"))}
     for block in all_blocks(sch):
@@ -27,17 +27,14 @@ def _may_inline(sch: Schedule, block: SBlockRV) -> bool:
         return False
     if not all(_is_own_axis(index, body) for index in store.indices):
         return False
-    consumers = sch.get_consumers(block)
-    if len(consumers) != 1:
+    readers = [sch.get(consumer) for consumer in sch.get_consumers(block)]
+    if not readers or not all(store_of(reader) is not None and is_simple(reader) for reader in readers):
         return False
-    reader = sch.get(consumers[0])
-    if store_of(reader) is None or not is_simple(reader):
-        return False
-    if not reduction_axes(reader):
-        # Reading an element several times would compute it several times.
-        reads = [load for load in loads(reader) if load.source.same_as(store.buffer)]
-        return len(reads) == 1 and not (has_branch(body) and has_branch(reader))
-    return isinstance(store.value, TensorLoad)
+    if any(reduction_axes(reader) for reader in readers):
+        return len(readers) == 1 and isinstance(store.value, TensorLoad)
+    # Arithmetic may be repeated, since LLVM removes the repetition; functions may not.
+    reads = [load for reader in readers for load in loads(reader) if load.source.same_as(store.buffer)]
+    return len(reads) == 1 or not has_call(body)
 
 
 def _is_own_axis(index: object, body: object) -> bool:

@@ -66,8 +66,12 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
     )
     packing = _pack_weights(sch, main, tile, constants)
 
-    loops = sch.get_loops(main)
-    outer, inner = loops[: len(spatial)], loops[len(spatial) :]
+    block = sch.get(main)
+    kept = [axis.var for axis in facts.spatial_axes(block)]
+    outer: list[LoopRV] = []
+    inner: list[LoopRV] = []
+    for axis, loop in zip(block.iter_vars, sch.get_loops(main), strict=True):
+        (outer if any(axis.var.same_as(var) for var in kept) else inner).append(loop)
     column, column_vector, lane = sch.split(outer[-1], [None, tile.vectors, tile.lanes])
     row, row_inner = sch.split(outer[-2], [None, tile.rows]) if len(spatial) > 1 else (None, None)
     step, step_inner = sch.split(inner[-1], [None, tile.steps])

@@ -16,7 +16,7 @@ def vector_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int
     Every access must be contiguous or constant along the axis.
     """
     store = facts.store_of(block)
-    if store is None or facts.writes_along(block, axis) != 1 or facts.has_opaque_call(block):
+    if store is None or facts.writes_along(block, axis) != 1 or facts.has_call(block, "extern", "packed"):
         return 1
     if not all(step in (0, 1) for step in facts.reads_along(block, axis)):
         return 1
