@@ -47,7 +47,7 @@ typedef struct {
 typedef struct edgetvm_model {
     const char *name;
     size_t arena_bytes;
-    size_t arena_align;
+    size_t arena_align; /* a power of two */
     int32_t input_count;
     int32_t output_count;
     const edgetvm_tensor *inputs;

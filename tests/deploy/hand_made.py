@@ -1,0 +1,88 @@
+"""Packages of one operator, written by hand: what a compiled package looks like to edgetvm.deploy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from edgetvm.resources import runtime_dir
+from edgetvm.target.load import load_target
+from edgetvm.target.toolchain import archive, compile_sources
+
+ARENA_BYTES = 64  # x at 0, y at 16, scratch from 32 on
+
+# The statements of the model's entry. Each sees x, y (four floats), arena and a volatile scratch.
+ADD_ONE = "scratch[31] = 1; for (i = 0; i < 4; i++) { y[i] = x[i] + 1.0f; }"
+OUTSIDE_AFTER = ADD_ONE + " arena[64] = 1;"
+OUTSIDE_BEFORE = ADD_ONE + " arena[-1] = 1;"
+READS_UNWRITTEN = "for (i = 0; i < 4; i++) { y[i] = x[i] + (float)scratch[8]; }"
+KERNEL_FAILS = "if (x[0] >= 2.0f) { return -1; } " + ADD_ONE
+HANGS = "while (x[0] >= 2.0f) { scratch[0]++; } " + ADD_ONE
+WRITES_NULL = "if (x[0] >= 2.0f) { *(volatile int *)(uintptr_t)scratch[0] = 1; } " + ADD_ONE
+WRITES_NOWHERE = "if (x[0] >= 2.0f) { *(volatile int *)0xF0000000u = 1; } " + ADD_ONE
+DEEP_STACK = "volatile uint8_t deep[3000]; for (i = 0; i < 3000; i++) { deep[i] = 1; } " + ADD_ONE
+LOOPS = "volatile int k; for (k = 0; k < 1000; k++) { } " + ADD_ONE
+
+_MODEL = """#include "NAME.h"
+
+static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
+    const float *const x = in[0];
+    float *const y = out[0];
+    volatile uint8_t *const scratch = arena + 32;
+    int i;
+    (void)arena, (void)scratch, (void)i;
+    BODY
+    return 0;
+}
+
+static const int64_t shape[1] = {4};
+static const edgetvm_tensor inputs[1] = {{"x", EDGETVM_FLOAT32, 1, shape, 16, 0}};
+static const edgetvm_tensor outputs[1] = {{"y", EDGETVM_FLOAT32, 1, shape, 16, 16}};
+const edgetvm_model NAME_model = {"NAME", 64, 16, 1, 1, inputs, outputs, run};
+"""
+
+
+def write_package(
+    folder: Path, body: str, target: str, *, form: str = "c", libc: str | None = None, name: str = "hand_made"
+) -> Path:
+    """A package whose entry runs the C statements ``body``."""
+    for part in ("include", "src", "lib", "runtime/src"):
+        (folder / part).mkdir(parents=True)
+    header = f'#include "edgetvm.h"\nextern const edgetvm_model {name}_model;\n'
+    (folder / "include" / f"{name}.h").write_text(header)
+    (folder / "src" / f"{name}.c").write_text(_MODEL.replace("NAME", name).replace("BODY", body))
+    for path in (runtime_dir() / "include").glob("*.h"):
+        shutil.copy(path, folder / "include")
+    loaded = load_target("host" if target == "generic-c" else target)
+    names = ["edgetvm.c", "thread_pool.c"] if loaded.is_linux else ["edgetvm.c"]
+    runtime = [runtime_dir() / "src" / source for source in names]
+    if form == "library":
+        sources = [folder / "src" / f"{name}.c", *runtime]
+        flags = ["-O2", *["-DEDGETVM_THREADS"] * loaded.is_linux]
+        include = [folder / "include"]
+        objects = compile_sources(sources, folder / "lib", loaded, include_dirs=include, flags=flags, libc=libc)
+        archive(objects, folder / "lib" / f"lib{name}.a")
+    else:
+        for source in runtime:
+            shutil.copy(source, folder / "runtime" / "src")
+    tensor = {"shape": [4], "dtype": "float32", "scale": None, "zero_point": None, "bytes": 16}
+    manifest = {
+        "format_version": 1,
+        "name": name,
+        "target": target,
+        "format": form,
+        "libc": libc,
+        "inputs": [{"name": "x", "offset": 0, **tensor}],
+        "outputs": [{"name": "y", "offset": 16, **tensor}],
+        "arena": {"bytes": ARENA_BYTES, "align": 16},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def samples(count: int) -> tuple[np.ndarray, ...]:
+    """Sample i is [i, i + 1/4, i + 1/2, i + 3/4]."""
+    return ((np.arange(count)[:, None] + np.arange(4) / 4).astype(np.float32),)

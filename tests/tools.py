@@ -1,0 +1,25 @@
+"""Tools outside the project that a test needs: absent, it is skipped, but never on CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def require_tool(name: str) -> str:
+    """The path of program ``name``, on PATH or beside the running Python.
+
+    Skips the test where it is missing; with CI=true it fails, or nobody would notice.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = shutil.which(name, path=path)
+    if found is not None:
+        return found
+    reason = f"{name} is not installed"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
