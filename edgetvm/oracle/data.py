@@ -51,14 +51,13 @@ def _read_npz(path: Path) -> dict[str, Array]:
     if not path.exists():
         raise DataError(f"{path} does not exist")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise DataError(
-                    f"{path} is a single array (.npy)", hint="save it as x in an .npz: np.savez(file, x=...)"
-                )
-            return {name: file[name] for name in file.files}
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.lib.npyio.NpzFile):
+            with file:
+                return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as .npz: {error}") from error
+    raise DataError(f"{path} is a single array (.npy)", hint="save it as x in an .npz: np.savez(file, x=...)")
 
 
 def _from_x(path: Path, arrays: dict[str, Array], tensor: Tensor, samples: int | None, window: int | None) -> Dataset:
