@@ -154,16 +154,21 @@ def _tables(code: ModelCode) -> list[str]:
         rows = []
         for position, border in enumerate(borders):
             shape = f"{kind}_{position}_shape" if border.shape else "NULL"
-            dtype = C_TYPES[border.dtype][1]
-            rows.append(
-                f"    {{{_string(border.name)}, {dtype}, {len(border.shape)}, {shape}, {border.bytes}, {border.offset}}},"
-            )
+            fields = [
+                _string(border.name),
+                C_TYPES[border.dtype][1],
+                len(border.shape),
+                shape,
+                border.bytes,
+                border.offset,
+            ]
+            rows.append(f"    {{{', '.join(map(str, fields))}}},")
         lines += [f"static const edgetvm_tensor {kind}[{max(len(borders), 1)}] = {{", *rows, "};"]
     lines += [
         "",
         f"const edgetvm_model {code.name}_model = {{",
-        f"    {_string(code.name)}, {code.plan.arena_bytes}, {code.arena_align}, {len(code.inputs)}, {len(code.outputs)},",
-        "    inputs, outputs, run,",
+        f"    {_string(code.name)}, {code.plan.arena_bytes}, {code.arena_align},",
+        f"    {len(code.inputs)}, {len(code.outputs)}, inputs, outputs, run,",
         "};",
     ]
     return lines
@@ -171,9 +176,7 @@ def _tables(code: ModelCode) -> list[str]:
 
 def _string(text: str) -> str:
     """A C string literal; octal escapes, since a hexadecimal one would swallow a digit behind it."""
-    plain = "".join(
-        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode("utf-8")
-    )
+    plain = "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode("utf-8"))
     return f'"{plain}"'
 
 

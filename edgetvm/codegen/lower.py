@@ -25,7 +25,8 @@ class LoweredKernel:
     """One kernel after lowering.
 
     `workspaces` are the bytes of each scratch pointer, which follow the buffer parameters in the
-    C signature, and `workspace_types` their element types. A kernel with parallel loops reports a status (0 for success); others return nothing.
+    C signature, and `workspace_types` their element types. A kernel with parallel loops reports a
+    status (0 for success); others return nothing.
     """
 
     name: str

@@ -72,7 +72,7 @@ def plan_memory(
     for value in program.outputs:
         touch(value, end)
 
-    owner, in_place = _merge_in_place(program, reusable, first, last, size)
+    owner, in_place = _merge_in_place(program, reusable, last, size)
     groups = sorted({owner[root] for root in owner}, key=lambda root: (first[root], root))
     blocks = [Block(_up(size[root], align), first[root], last[root]) for root in groups]
     scratch = [
@@ -97,7 +97,6 @@ def plan_memory(
 def _merge_in_place(
     program: Program,
     reusable: Mapping[str, Sequence[tuple[int, int]]],
-    first: dict[int, int],
     last: dict[int, int],
     size: dict[int, int],
 ) -> tuple[dict[int, int], set[int]]:
@@ -134,7 +133,7 @@ def assign_offsets(blocks: Sequence[Block]) -> tuple[list[int], int, int]:
         )
     ]
     best: tuple[int, list[int]] | None = None
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311
     for attempt in range(len(orders) + SHUFFLES):
         order = orders[attempt] if attempt < len(orders) else _perturb(orders[0], rng)
         offsets, used = _first_fit(blocks, order)

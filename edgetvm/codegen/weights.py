@@ -42,8 +42,8 @@ def emit_weights_c(code: ModelCode) -> str:
         symbol, ctype = weight_symbol(code, value), c_type(value.dtype)
         lines.append(f"extern const {ctype} {symbol}[{len(words)}];")
         lines.append(f"const {ctype} {symbol}[{len(words)}] = {{")
-        for start in range(0, len(words), _PER_LINE):
-            lines.append("    " + ", ".join(words[start : start + _PER_LINE]) + ",")
+        starts = range(0, len(words), _PER_LINE)
+        lines += ["    " + ", ".join(words[start : start + _PER_LINE]) + "," for start in starts]
         lines += ["};", ""]
     return "\n".join(lines)
 

@@ -16,17 +16,22 @@ from tvm import relax
 
 Axes = tuple[int, ...]
 
-UNARY = (
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+UNARY = _names(
     "abs acos acosh asin asinh atan atanh bitwise_not ceil cos cosh erf exp floor isfinite isinf isnan log "
     "logical_not negative round rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc astype clip "
     "nn.gelu nn.gelu_tanh nn.leakyrelu nn.relu nn.relu6 nn.selu nn.silu nn.softplus"
-).split()
-BROADCAST = (
+)
+BROADCAST = _names(
     "add bitwise_and bitwise_or bitwise_xor divide equal floor_divide floor_mod greater greater_equal left_shift "
     "less less_equal logical_and logical_or logical_xor maximum minimum mod multiply not_equal power right_shift "
     "subtract where"
-).split()
-REDUCE = "max mean min prod std sum variance".split()
+)
+REDUCE = _names("max mean min prod std sum variance")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import tvm
 import tvm_ffi
@@ -11,7 +12,7 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
-Axis = tirx.IterVar
+Axis: TypeAlias = tirx.IterVar
 
 
 def all_blocks(sch: Schedule) -> list[SBlockRV]:

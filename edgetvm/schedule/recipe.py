@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Recipe:
     least_accumulators: int
     max_rows: int
     unrolled_operations: int
+    sha256: str = ""  # of the file it was read from
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,40 @@ class Machine:
         return max(self.vector_bytes // element_bytes, 1)
 
 
-def machine_for(target: Target, form: str, path: Path | None = None) -> Machine:
+def machine_for(target: Target, form: str, optimize: str = "balanced", path: Path | None = None) -> Machine:
     """The machine that rules schedule for. Portable C has no vectors, whatever the target."""
     processor = target.processor
     family = "portable-c" if form == "c" else FAMILY[processor.arch]
-    recipe = load_recipe(path or schedules_dir() / family / "default.toml")
+    recipe = load_recipe(path or schedules_dir() / family / "default.toml", optimize)
     if family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe)
     return Machine(processor.vector_bytes, processor.vector_registers, processor.cache_bytes, recipe)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe: one table a number, with `value` and `why`. TargetError names the file and the key."""
+def load_recipe(path: Path, optimize: str = "balanced") -> Recipe:
+    """Read a recipe: one table a number, with `value` and `why`, and where it differs `size` and `speed`.
+
+    Raises TargetError that names the file and the key.
+    """
     try:
-        table = tomllib.loads(path.read_text())
+        content = path.read_bytes()
+        table = tomllib.loads(content.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TargetError(f"recipe {path} cannot be read: {error}") from error
-    wanted = set(Recipe.__dataclass_fields__)
+    wanted = set(Recipe.__dataclass_fields__) - {"sha256"}
     for key in sorted(wanted ^ set(table)):
         raise TargetError(f"recipe {path}: {'missing' if key in wanted else 'unknown'} key '{key}'")
-    for key, entry in table.items():
-        if not isinstance(entry, dict) or type(entry.get("value")) is not int or not isinstance(entry.get("why"), str):
-            raise TargetError(f"recipe {path}: '{key}' needs an integer 'value' and a text 'why'")
-        if entry["value"] < 0:
-            raise TargetError(f"recipe {path}: '{key}' is {entry['value']}; it must not be negative")
-    return Recipe(**{key: entry["value"] for key, entry in table.items()})
+    values = {key: _number(path, key, entry, optimize) for key, entry in table.items()}
+    return Recipe(**values, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _number(path: Path, key: str, entry: object, optimize: str) -> int:
+    if not isinstance(entry, dict) or not isinstance(entry.get("why"), str) or "value" not in entry:
+        raise TargetError(f"recipe {path}: '{key}' needs an integer 'value' and a text 'why'")
+    unknown = sorted(set(entry) - {"value", "size", "speed", "why"})
+    if unknown:
+        raise TargetError(f"recipe {path}: '{key}' has an unknown entry '{unknown[0]}'")
+    number = entry.get(optimize, entry["value"])
+    if type(number) is not int or number < 0:
+        raise TargetError(f"recipe {path}: '{key}' is {number!r}; it must be an integer of at least 0")
+    return number

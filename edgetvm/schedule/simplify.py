@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
@@ -37,5 +38,5 @@ def _may_inline(sch: Schedule, block: SBlockRV) -> bool:
     return len(reads) == 1 or not has_call(body)
 
 
-def _is_own_axis(index: object, body: object) -> bool:
+def _is_own_axis(index: tirx.Expr, body: s_tir.SBlock) -> bool:
     return any(index.same_as(axis.var) for axis in body.iter_vars) or str(index) == "0"

@@ -84,7 +84,7 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
     sch.set_scope(main, 0, "local")
     sch.reverse_compute_at(out, order[-1], preserve_unit_loops=True)
     for producer in producers:
-        _place_producer(sch, producer, main, above, panels_first or rows_fused, machine)
+        _place_producer(sch, producer, above, panels_first or rows_fused, machine)
     for loop in (step_inner, *tiles, column_vector):
         sch.unroll(loop)
     if tile.lanes > 1:
@@ -149,7 +149,7 @@ def _flatten_rows(sch: Schedule, main: SBlockRV, out: SBlockRV) -> bool:
     if not all(index.same_as(axis.var) for index, axis in zip(store.indices, spatial, strict=True)):
         return False
 
-    def flat(*axes: object) -> list[object]:
+    def flat(*axes: tirx.Expr) -> list[tirx.Expr]:
         row = axes[0]
         for axis, size in zip(axes[1 : len(extents)], extents[1:], strict=True):
             row = row * size + axis
@@ -161,7 +161,7 @@ def _flatten_rows(sch: Schedule, main: SBlockRV, out: SBlockRV) -> bool:
     return True
 
 
-def _index_map(function: Callable[..., list[object]], rank: int) -> tirx.IndexMap:
+def _index_map(function: Callable[..., list[tirx.Expr]], rank: int) -> tirx.IndexMap:
     return tirx.IndexMap.from_func(function, ndim=rank, index_dtype="int64")
 
 
@@ -175,10 +175,8 @@ def _fusable(block: s_tir.SBlock) -> bool:
     accesses.append((store.indices, store.buffer.shape))
     for indices, shape in accesses:
         steps = [facts.stride(indices, shape, axis) for axis in axes]
-        for i in range(len(axes) - 1):
-            if facts.extent(axes[i]) > 1 and (
-                steps[i] is None or steps[i + 1] is None or steps[i] != steps[i + 1] * facts.extent(axes[i + 1])
-            ):
+        for axis, step, inner, inner_step in zip(axes, steps, axes[1:], steps[1:], strict=False):
+            if facts.extent(axis) > 1 and (inner_step is None or step != inner_step * facts.extent(inner)):
                 return False
     return True
 
@@ -189,6 +187,10 @@ def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: frozense
     column = facts.spatial_axes(block)[-1]
     params = list(sch.mod["main"].params)
     packing: dict[int, int] = {}
+
+    def panels(*at: tirx.Expr) -> list[tirx.Expr]:
+        return [at[-1] // tile.columns, *at[:-1], at[-1] % tile.columns]
+
     if tile.columns in (1, facts.extent(column)):
         return packing
     for load in facts.loads(block):
@@ -196,10 +198,9 @@ def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: frozense
         if position is None or position not in constants or position in packing:
             continue
         if load.indices[-1].same_as(column.var) and int(load.source.shape[-1]) == facts.extent(column):
-            width = tile.columns
             region = next(i for i, read in enumerate(block.reads) if read.source.same_as(load.source))
-            sch.transform_layout(main, ("read", region), lambda *at: [at[-1] // width, *at[:-1], at[-1] % width])
-            packing[position] = width
+            sch.transform_layout(main, ("read", region), _index_map(panels, len(load.indices)))
+            packing[position] = tile.columns
             block = sch.get(main)
             params = list(sch.mod["main"].params)
             column = facts.spatial_axes(block)[-1]
@@ -224,9 +225,7 @@ def _weights_exceed_cache(block: s_tir.SBlock, machine: Machine) -> bool:
     return max(sizes, default=0) > machine.cache_bytes[-1] // 2 and max(rest, default=0) < max(sizes, default=0)
 
 
-def _place_producer(
-    sch: Schedule, producer: SBlockRV, main: SBlockRV, above: list[LoopRV], at_root: bool, machine: Machine
-) -> None:
+def _place_producer(sch: Schedule, producer: SBlockRV, above: list[LoopRV], at_root: bool, machine: Machine) -> None:
     """Pad row by row where rows are the outer loop: a few rows of scratch instead of a second image."""
     if not at_root and len(above) >= 2:
         sch.compute_at(producer, above[-2], preserve_unit_loops=True)

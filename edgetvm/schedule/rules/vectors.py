@@ -20,7 +20,9 @@ def vector_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int
         return 1
     if not all(step in (0, 1) for step in facts.reads_along(block, axis)):
         return 1
-    widest = max([facts.element_bytes(store.buffer), *(facts.element_bytes(load.source) for load in facts.loads(block))])
+    widest = max(
+        [facts.element_bytes(store.buffer), *(facts.element_bytes(load.source) for load in facts.loads(block))]
+    )
     lanes = machine.lanes(widest)
     while facts.extent(axis) % lanes:
         lanes //= 2

@@ -1,0 +1,57 @@
+"""Whether a model fits its board, and the message when it does not."""
+
+from __future__ import annotations
+
+from edgetvm.codegen.entry import ModelCode
+from edgetvm.errors import DoesNotFitError
+from edgetvm.target.types import Board, Memory, Target
+
+_SHOWN = 3
+
+
+def check_ram(code: ModelCode, model: str, target: Target) -> None:
+    """Raise DoesNotFitError when the arena is larger than the largest RAM region of the target's board."""
+    region = largest_region(target.board, "ram") if target.board else None
+    if target.board is None or region is None or code.plan.arena_bytes <= region.bytes:
+        return
+    raise DoesNotFitError(
+        f"{model} needs {_kib(code.plan.arena_bytes)} of activations; the largest RAM region of "
+        f"{target.board.name}, '{region.name}', has {_kib(region.bytes)}",
+        f"largest tensors: {', '.join(_largest_tensors(code))}",
+    )
+
+
+def check_flash(code: ModelCode, model: str, target: Target, flash_bytes: int) -> None:
+    """Raise DoesNotFitError when the linked image is larger than the flash of the target's board."""
+    regions = [memory for memory in target.board.memory if memory.kind == "flash"] if target.board else []
+    have = sum(memory.bytes for memory in regions)
+    if target.board is None or not regions or flash_bytes <= have:
+        return
+    weights = sum(value.bytes for value in code.program.constants)
+    names = ", ".join(f"'{memory.name}'" for memory in regions)
+    raise DoesNotFitError(
+        f"{model} needs {_kib(flash_bytes)} of flash; {target.board.name} has {_kib(have)} ({names})",
+        f"weights {_kib(weights)}, code {_kib(flash_bytes - weights)}",
+    )
+
+
+def largest_region(board: Board, kind: str) -> Memory | None:
+    """The largest memory region of one kind ("ram" or "flash")."""
+    regions = [memory for memory in board.memory if memory.kind == kind]
+    return max(regions, key=lambda memory: memory.bytes, default=None)
+
+
+def _largest_tensors(code: ModelCode) -> list[str]:
+    """The largest values with the ONNX node that makes each, e.g. `conv_3 144 KiB`."""
+    program = code.program
+    sizes = {
+        call.nodes[0] if call.nodes else call.kernel: max(program.values[value].bytes for value in call.outputs)
+        for call in program.calls
+    }
+    sizes |= {border.name: border.bytes for border in code.inputs}
+    top = sorted(sizes.items(), key=lambda item: -item[1])[:_SHOWN]
+    return [f"{name} {_kib(amount)}" for name, amount in top]
+
+
+def _kib(amount: int) -> str:
+    return f"{amount / 1024:.0f} KiB" if amount >= 10240 else f"{amount / 1024:.1f} KiB"
