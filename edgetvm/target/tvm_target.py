@@ -25,7 +25,7 @@ def tvm_target(target: Target) -> tvm.target.Target:
 def tvm_c_target(target: Target) -> tvm.target.Target:
     """The TVM target that makes C text for ``target``."""
     del target  # C says nothing of the processor; schedules take its facts from the Target itself
-    return tvm.target.Target({"kind": "c", "num-cores": 1})
+    return tvm.target.Target({"kind": "c"})
 
 
 def check_processor(processor: Processor, place: str) -> None:
@@ -67,6 +67,8 @@ def _llvm_config(processor: Processor, attributes: tuple[str, ...]) -> dict[str,
         "cl-opt": _LLVM_OPTIONS,
         "num-cores": 1,
     }
+    if processor.arch == "thumb":
+        config["vector-width"] = 128  # TVM's own choice, which it warns of
     if attributes:
         config["mattr"] = list(attributes)
     if processor.float_abi:
