@@ -14,6 +14,8 @@ from edgetvm.target.zig import run_zig, zig_cpu, zig_dir, zig_triple
 # zig's own defaults (sanitizer traps, stack protector) would call functions that no package has.
 _QUIET = ("-g0", "-fno-sanitize=undefined", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections")
 
+_BARE_METAL = ("-ffreestanding", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+
 
 def compile_sources(
     sources: Sequence[Path],
@@ -43,7 +45,7 @@ def compile_command(
     """The arguments for zig that compile one source, to be run in the source's folder."""
     folders = [source.resolve().parent, *(path.resolve() for path in include_dirs)]
     command = ["cc", *target_flags(target, libc), *_QUIET, *flags]
-    command += ["-fPIC"] if target.is_linux else ["-ffreestanding", "-isystem", str(freestanding_headers())]
+    command += ["-fPIC"] if target.is_linux else [*_BARE_METAL, "-isystem", str(freestanding_headers())]
     for folder in folders:
         # Mapped, because __FILE__ must not tell where the build ran.
         command += [f"-I{folder}", f"-ffile-prefix-map={folder}/="]
@@ -70,9 +72,10 @@ def link_program(
     return _link_linux(objects, program, target, libc, ["-static"] * (libc == "musl") + [*flags])
 
 
-def link_bare_metal(objects: Sequence[Path], program: Path, target: Target, flags: Sequence[str]) -> Path:
-    """Link objects and archives for a Cortex-M; the linker script and its options are in ``flags``."""
-    run_zig(["cc", *target_flags(target), "-nostdlib", "-s", *flags, *map(str, objects), "-o", str(program)])
+def link_bare_metal(objects: Sequence[Path], program: Path, script: Path, flags: Sequence[str] = ()) -> Path:
+    """Link for a chip without an operating system as the linker script says."""
+    command = ["ld.lld", "--gc-sections", "--build-id=none", "-T", str(script), *flags]
+    run_zig([*command, *map(str, objects), "-o", str(program)])
     return program
 
 

@@ -79,22 +79,23 @@ def _environment() -> Iterator[dict[str, str]]:
 
     A lasting object cache would also be wrong: zig does not see the files that `.incbin` reads.
     """
+    lasting = writable(cache_dir())
     with tempfile.TemporaryDirectory(prefix="edgetvm-zig-") as scratch:
         yield os.environ | {
-            "ZIG_GLOBAL_CACHE_DIR": _lasting_cache(cache_dir()) or f"{scratch}/global",
+            "ZIG_GLOBAL_CACHE_DIR": str(lasting / "zig") if lasting else f"{scratch}/global",
             "ZIG_LOCAL_CACHE_DIR": f"{scratch}/local",
         }
 
 
 @cache
-def _lasting_cache(folder: Path | None) -> str | None:
-    """A folder for zig in ``folder``, or None where it cannot be written (a read-only home, a full disk)."""
+def writable(folder: Path | None) -> Path | None:
+    """``folder``, made if need be; None where it cannot be written (a read-only home, a full disk)."""
     if folder is None:
         return None
     try:
-        (folder / "zig").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "zig") as probe:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
-        return str(folder / "zig")
+        return folder
     except OSError:
         return None

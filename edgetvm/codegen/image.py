@@ -1,0 +1,116 @@
+"""Objects -> the image of a Cortex-M, and what it takes of flash and RAM."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from edgetvm.codegen.linker_script import ImageLayout, image_layout, linker_script
+from edgetvm.errors import DoesNotFitError, ToolError
+from edgetvm.target.math_library import math_library
+from edgetvm.target.toolchain import link_bare_metal
+from edgetvm.target.types import Board, Memory, Target
+
+STACK_BYTES = 4096
+KIB = 1024
+
+_ALLOCATED = 0x2  # SHF_ALLOC
+_NO_BITS = "SHT_NOBITS"
+
+
+@dataclass(frozen=True)
+class ImageSizes:
+    """Bytes of each section by name, and of the whole image.
+
+    flash_bytes   what lies in flash: all but .bss, .stack and .arena, the initial .data included
+    ram_bytes     .data, .bss and .arena; the stack apart
+    """
+
+    sections: dict[str, int]
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+
+
+def link_image(
+    objects: Sequence[Path],
+    out: Path,
+    target: Target,
+    board: Board | None = None,
+    *,
+    stack_bytes: int = STACK_BYTES,
+    arena_region: str | None = None,
+    roots: Sequence[str] = ("reset_handler",),
+    name: str | None = None,
+) -> Path:
+    """Link ``objects`` (and archives) into the ELF image ``out`` of a Cortex-M.
+
+    ``board`` stands in for the target's own. ``roots`` are symbols that must be there
+    and stay although nothing refers to them; the first is the entry. DoesNotFitError tells how much
+    ``name`` (by default the file's) needs of which region.
+    """
+    layout = image_layout(target, board, stack_bytes, arena_region)
+    try:
+        return _link(objects, out, target, linker_script(layout, roots))
+    except ToolError as error:
+        if "will not fit in region" not in error.message:
+            raise
+        needs = _needs(objects, target, layout, roots)
+        where = (board or target.board or target).name
+        raise does_not_fit(name or out.stem, where, layout, needs) from error
+
+
+def image_sizes(image: Path) -> ImageSizes:
+    """What a linked image takes of flash and RAM."""
+    with image.open("rb") as file:
+        allocated = [s for s in ELFFile(file).iter_sections() if s["sh_flags"] & _ALLOCATED and s["sh_size"]]
+        sections = {section.name: int(section["sh_size"]) for section in allocated}
+        flash = sum(sections[section.name] for section in allocated if section["sh_type"] != _NO_BITS)
+    ram = sum(sections.get(section, 0) for section in (".data", ".bss", ".arena"))
+    return ImageSizes(sections, flash, ram, sections.get(".stack", 0))
+
+
+def does_not_fit(name: str, where: str, layout: ImageLayout, needs: dict[str, int]) -> DoesNotFitError:
+    """The error about the region that lacks most."""
+    short: Memory = max(layout.regions, key=lambda region: needs[region.name] - region.bytes)
+    what = "flash" if short.kind == "flash" else "RAM"
+    return DoesNotFitError(
+        f"{name} needs {-(-needs[short.name] // KIB)} KiB of {what}; "
+        f"region '{short.name}' of {where} has {short.bytes // KIB} KiB"
+    )
+
+
+def _needs(objects: Sequence[Path], target: Target, layout: ImageLayout, roots: Sequence[str]) -> dict[str, int]:
+    """Bytes that the image needs of every region, by its name."""
+    with tempfile.TemporaryDirectory(prefix="edgetvm-image-") as scratch:
+        script = linker_script(layout, roots, bounded=False)
+        sections = image_sizes(_link(objects, Path(scratch) / "image.elf", target, script)).sections
+    needs = dict.fromkeys((region.name for region in layout.regions), 0)
+    for section, size in sections.items():
+        for region in _regions_of(section, layout):
+            needs[region.name] += size
+    return needs
+
+
+def _regions_of(section: str, layout: ImageLayout) -> list[Memory]:
+    if section == ".data":
+        return [layout.variables, layout.code]
+    places = {
+        ".vectors": layout.vectors,
+        ".stack": layout.variables,
+        ".bss": layout.variables,
+        ".arena": layout.arena,
+    }
+    return [places.get(section, layout.code)]
+
+
+def _link(objects: Sequence[Path], out: Path, target: Target, script: str) -> Path:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-image-") as scratch:
+        file = Path(scratch) / "image.ld"
+        file.write_text(script)
+        # Regions measured without bounds overlap; those of a board are checked when its file is read.
+        return link_bare_metal([*objects, math_library(target)], out, file, ["--no-check-sections"])
