@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Expr
 
-from .graph import Array, Graph, Node, Refused, Tensor
+from .graph import DTYPES, Array, Graph, Node, Refused, Tensor
 
 
 class Emitter:
@@ -25,7 +25,7 @@ class Emitter:
     def value(self, name: str) -> Expr:
         """Relax expression of a value of the graph."""
         if name not in self.values:
-            self.values[name] = relax.const(np.ascontiguousarray(self.graph.constants[name]))
+            self.values[name] = constant(self.graph.constants[name])
         return self.values[name]
 
 
@@ -85,6 +85,8 @@ class Call:
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute, strings decoded."""
         value = self.node.attributes.get(name, default)
+        if isinstance(value, list | tuple):
+            return [item.decode() if isinstance(item, bytes) else item for item in value]
         return value.decode() if isinstance(value, bytes) else value
 
     def emit(self, expr: Expr) -> Expr:
@@ -100,7 +102,7 @@ class Call:
 
     def constant(self, array: Array | float | int, dtype: str | None = None) -> Expr:
         """A constant of the node's own."""
-        return relax.const(np.ascontiguousarray(np.asarray(array, dtype)))
+        return constant(np.asarray(array, dtype))
 
     def outputs(self, tuple_: Expr, count: int) -> list[Expr]:
         """The fields of a tuple."""
@@ -108,6 +110,13 @@ class Call:
 
 
 Converter = Callable[[Call], Expr | Sequence[Expr | None]]
+
+
+def constant(array: Array) -> Expr:
+    """An array as a Relax constant of the same element type."""
+    if array.dtype.name not in DTYPES:
+        raise Refused(f"a constant has element type {array.dtype.name}")
+    return relax.const(np.asarray(array, order="C"), array.dtype.name)
 
 
 def identifier(text: str) -> str:

@@ -22,7 +22,7 @@ def emit_module(
     builder = relax.BlockBuilder()
     emitter = Emitter(graph, builder)
     refusals: list[Refusal] = []
-    params = [relax.Var(identifier(name), _relax_type(graph.types[name])) for name in graph.inputs]
+    params = _parameters(graph)
     emitter.values.update(zip(graph.inputs, params, strict=True))
     with builder.function("main", params):
         with builder.dataflow():
@@ -75,19 +75,30 @@ def _mismatch(expr: Expr | None, expected: Tensor, index: int) -> str | None:
 def _results(emitter: Emitter, graph: Graph) -> list[Expr]:
     """The outputs; what is an input, a constant or another output too is copied to its own tensor."""
     results: list[Expr] = []
-    taken = set(graph.inputs)
+    taken = [emitter.value(name) for name in graph.inputs]
     for label, name in graph.outputs:
         expr = emitter.value(name)
-        if name in taken or name in graph.constants:
+        if isinstance(expr, GenericConst) or any(expr.same_as(other) for other in taken):
             node = Node("Identity", "", 0, label, (), (name,), (label,), {})
             expr = Call(emitter, node).te(_copy, expr, name="copy")
-        taken.add(name)
+        taken.append(expr)
         results.append(expr)
     return results
 
 
 def _copy(x: te.Tensor) -> te.Tensor:
     return te.compute(x.shape, lambda *i: x(*i), name="copy")
+
+
+def _parameters(graph: Graph) -> list[relax.Var]:
+    """Parameters of `main`; two names that agree as identifiers are told apart by a number."""
+    params: list[relax.Var] = []
+    for name in graph.inputs:
+        hint = identifier(name)
+        while any(param.name == hint for param in params):
+            hint = f"{hint}_{len(params)}"
+        params.append(relax.Var(hint, _relax_type(graph.types[name])))
+    return params
 
 
 def _relax_type(type_: Tensor) -> relax.TensorType:

@@ -22,6 +22,7 @@ from .types import Refusal
 
 LARGEST_TENSOR = 1 << 31  # elements; a constant may have as many bytes
 DEEPEST_NESTING = 16
+RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
 class Flattener:
@@ -77,7 +78,7 @@ class Flattener:
         if passed is not None:
             scope.names.update(passed)
             return
-        if schema.node_determinism == onnx.defs.OpSchema.NodeDeterminism.NonDeterministic:
+        if node.op_type in RANDOM and not domain:
             raise Refused("its result is random")
         types = {name: self.graph.types[inner] for name, inner in zip(node.input, inputs, strict=True) if name}
         values = {

@@ -32,7 +32,7 @@ def freeze_inputs(
 def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) -> Tensor:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise Refused(f"input '{value.name}' is no tensor but a {(kind or 'missing_type').removesuffix('_type')}")
+        raise Refused(f"input '{value.name}' is of kind {(kind or 'unknown').removesuffix('_type')}, not a tensor")
     tensor = value.type.tensor_type
     dtype = dtype_name(tensor.elem_type)
     if dtype not in DTYPES:
@@ -63,7 +63,7 @@ def _dimension(
 ) -> int:
     dims = value.type.tensor_type.shape.dim
     dim = dims[index]
-    fixed = dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
+    fixed: int | None = dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None
     if given is not None:
         if fixed is not None and fixed != given[index]:
             raise ModelError(

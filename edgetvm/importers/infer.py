@@ -38,8 +38,8 @@ def infer_types(
     found: dict[str, tuple[str, tuple[int | None, ...] | None]] = {}
     for name, proto in outputs.items():
         if proto.WhichOneof("value") != "tensor_type":
-            kind = (proto.WhichOneof("value") or "missing_type").removesuffix("_type")
-            raise Refused(f"its output is no tensor but a {kind}")
+            kind = (proto.WhichOneof("value") or "unknown").removesuffix("_type")
+            raise Refused(f"its output '{name}' is of kind {kind}, not a tensor")
         tensor = proto.tensor_type
         shape = None
         if tensor.HasField("shape"):

@@ -1,19 +1,29 @@
-"""Operators that work element by element."""
+"""Arithmetic, comparison and selection, element by element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from tvm import relax
+from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter
+from .graph import FLOATS
+from .te_pointwise import pointwise
 
 
 def unary(operator: Callable[[Expr], Expr]) -> Converter:
-    """A converter of a one-to-one operator."""
-    return lambda call: operator(call.x())
+    """A converter of a one-to-one operator; half precision is computed in single."""
+
+    def convert(call: Call) -> Expr:
+        dtype = call.out().dtype
+        if dtype != "float16":
+            return operator(call.x())
+        return relax.op.astype(call.emit(operator(call.emit(relax.op.astype(call.x(), "float32")))), dtype)
+
+    return convert
 
 
 def binary(operator: Callable[[Expr, Expr], Expr]) -> Converter:
@@ -21,29 +31,159 @@ def binary(operator: Callable[[Expr, Expr], Expr]) -> Converter:
     return lambda call: operator(operand(call, 0, 1), operand(call, 1, 0))
 
 
+def variadic(operator: Callable[[Expr, Expr], Expr]) -> Converter:
+    """A converter of an operator over one or more broadcasting operands."""
+
+    def convert(call: Call) -> Expr:
+        if call.count == 1:
+            return call.x()
+        result = call.x()
+        for index in range(1, call.count):
+            result = call.emit(operator(result, call.x(index)))
+        return result
+
+    return convert
+
+
+def mean(call: Call) -> Expr:
+    """Mean of its operands."""
+    total = variadic(relax.op.add)(call)
+    return relax.op.divide(total, call.constant(call.count, call.out().dtype))
+
+
 def operand(call: Call, index: int, other: int) -> Expr:
     """Input `index`; a constant of one element becomes a scalar, which kernels hold as an immediate."""
     value = call.value(index)
-    if value is not None and value.size == 1 and call.out().shape == call.type(other).shape:
-        if value.dtype != np.uint64:  # immediates are int64
-            return call.constant(value.reshape(()))
-    return call.x(index)
+    # Immediates are int64.
+    if value is None or value.size != 1 or value.dtype == np.uint64 or call.out().shape != call.type(other).shape:
+        return call.x(index)
+    return call.constant(value.reshape(()))
+
+
+def reciprocal(call: Call) -> Expr:
+    """Reciprocal."""
+    return relax.op.divide(call.constant(1.0, call.out().dtype), call.x())
+
+
+def divide(call: Call) -> Expr:
+    """Div; of integers it truncates toward zero."""
+    if call.out().dtype in FLOATS:
+        return relax.op.divide(operand(call, 0, 1), operand(call, 1, 0))
+    return pointwise(call, te.truncdiv, call.x(), call.x(1), name="div")
+
+
+def modulo(call: Call) -> Expr:
+    """Mod: the sign of the divisor, or with fmod that of the dividend."""
+    if call.out().dtype == "float16":
+        return pointwise(
+            call,
+            lambda a, b: te.fmod(a.astype("float32"), b.astype("float32")).astype("float16"),
+            call.x(),
+            call.x(1),
+            name="mod",
+        )
+    if call.out().dtype in FLOATS:
+        return pointwise(call, te.fmod, call.x(), call.x(1), name="mod")
+    return pointwise(call, te.truncmod if call.attr("fmod", 0) else te.floormod, call.x(), call.x(1), name="mod")
+
+
+def power(call: Call) -> Expr:
+    """Pow; small constant exponents become products, integers go by double precision."""
+    dtype = call.out().dtype
+    exponent = call.value(1)
+    if exponent is not None and exponent.size == 1 and call.out().shape == call.type().shape:
+        value = float(exponent.reshape(()))
+        if value == 2.0:
+            return relax.op.multiply(call.x(), call.x())
+        if value == 0.5 and dtype in ("float32", "float64"):
+            return relax.op.sqrt(call.x())
+    wide = {"float32": "float32", "float16": "float32"}.get(dtype, "float64")
+
+    def compute(base: Any, exponent: Any) -> Any:
+        return te.power(base.astype(wide), exponent.astype(wide)).astype(dtype)
+
+    return pointwise(call, compute, call.x(), call.x(1), name="pow")
+
+
+def shift(call: Call) -> Expr:
+    """BitShift; shifting out every bit gives 0."""
+    left = call.attr("direction") == "LEFT"
+    bits = np.dtype(call.out().dtype).itemsize * 8
+
+    def compute(x: Any, count: Any) -> Any:
+        safe = tirx.min(count, tirx.const(bits - 1, count.dtype))
+        shifted = tirx.shift_left(x, safe) if left else tirx.shift_right(x, safe)
+        return tirx.Select(count < bits, shifted, tirx.const(0, x.dtype))
+
+    return pointwise(call, compute, call.x(), call.x(1), name="bitshift")
+
+
+def where(call: Call) -> Expr:
+    """Where."""
+    return pointwise(call, tirx.Select, call.x(), call.x(1), call.x(2), name="where")
+
+
+def compare(operator: Callable[[Expr, Expr], Expr]) -> Converter:
+    """A converter of a comparison; bool compares as a number."""
+
+    def convert(call: Call) -> Expr:
+        if call.type().dtype != "bool":
+            return operator(operand(call, 0, 1), operand(call, 1, 0))
+        sides = [call.emit(relax.op.astype(call.x(index), "int8")) for index in (0, 1)]
+        return operator(sides[0], sides[1])
+
+    return convert
 
 
 def cast(call: Call) -> Expr:
-    """Cast between numbers and bool."""
+    """Cast, CastLike; to bool is true for what is not zero."""
+    if call.type().dtype == call.out().dtype:
+        return call.x()
+    if call.out().dtype == "bool":
+        return pointwise(call, lambda x: x != tirx.const(0, x.dtype), call.x(), name="cast")
     return relax.op.astype(call.x(), call.out().dtype)
 
 
+def bit_cast(call: Call) -> Expr:
+    """BitCast between types of one width."""
+    return pointwise(call, lambda x: tirx.reinterpret(call.out().dtype, x), call.x(), name="bitcast")
+
+
+def is_infinite(call: Call) -> Expr:
+    """IsInf of either or both signs."""
+    negative, positive = call.attr("detect_negative", 1), call.attr("detect_positive", 1)
+
+    def compute(x: Any) -> Any:
+        found = [x == tirx.const(sign * float("inf"), x.dtype) for sign, on in ((-1, negative), (1, positive)) if on]
+        return tirx.any(*found) if found else tirx.const(False, "bool")
+
+    return pointwise(call, compute, call.x(), name="isinf")
+
+
+def is_nan(call: Call) -> Expr:
+    """IsNaN."""
+    return pointwise(call, lambda x: x != x, call.x(), name="isnan")
+
+
 def clip(call: Call) -> Expr:
-    """Clip with constant bounds to one clip."""
-    if call.node.version < 11:
-        low, high = call.attr("min"), call.attr("max")
-    else:
-        low = call.need(1, "lower bound").reshape(-1)[0].item() if call.has(1) else None
-        high = call.need(2, "upper bound").reshape(-1)[0].item() if call.has(2) else None
+    """Clip: one relax.clip if its bounds are constant."""
     dtype = call.out().dtype
     info = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
-    low = float(info.min) if low is None else low
-    high = float(info.max) if high is None else high
-    return relax.op.clip(call.x(), low, high)
+    if call.node.version < 11:
+        bounds: list[Any] = [call.attr("min", info.min), call.attr("max", info.max)]
+    elif all(not call.has(i) or call.value(i) is not None for i in (1, 2)):
+        bounds = [
+            call.need(i, "bound").reshape(-1)[0].item() if call.has(i) else limit
+            for i, limit in ((1, info.min), (2, info.max))
+        ]
+    else:
+        result = call.x()
+        if call.has(1):
+            result = call.emit(relax.op.maximum(result, call.x(1)))
+        return relax.op.minimum(result, call.x(2)) if call.has(2) else result
+    kind = float if dtype in FLOATS else int
+    low, high = kind(bounds[0]), kind(bounds[1])
+    if dtype not in ("float32", "float64", "int32", "int8", "uint8", "int16"):
+        result = call.emit(relax.op.maximum(call.x(), call.constant(low, dtype)))
+        return relax.op.minimum(result, call.constant(high, dtype))
+    return relax.op.clip(call.x(), min(low, high), high)  # ONNX: the upper bound wins
