@@ -26,9 +26,9 @@ def reference_outputs(model: Path, samples: Iterable[Sample], threads: int = 1) 
         except Exception as error:
             raise DataError(f"ONNX Runtime cannot run {model} on sample {number}: {_first_line(error)}") from error
         for name, value in zip(names, values, strict=True):
-            if not isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray | np.generic):
                 raise ModelError(f"output '{name}' of {model} is a {type(value).__name__}, not a tensor")
-        results.append(dict(zip(names, values, strict=True)))
+        results.append({name: np.asarray(value) for name, value in zip(names, values, strict=True)})
     return results
 
 

@@ -1,0 +1,94 @@
+"""Is a package what its model says? Runs both and compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgetvm.deploy.measurement import Measurement
+from edgetvm.deploy.package import Package, read_package
+from edgetvm.errors import ModelError, PackageError, RunError
+from edgetvm.oracle.data import load_data
+from edgetvm.oracle.dataset import Dataset
+from edgetvm.oracle.float import reference_outputs
+from edgetvm.oracle.random_data import random_data
+from edgetvm.oracle.ranges import index_ranges
+from edgetvm.report.batches import Progress, Run, run_batches
+from edgetvm.report.errors import compare, worst
+from edgetvm.report.types import VerifyReport
+
+RANDOM_SAMPLES = 10
+
+
+def verify(
+    package_dir: Path,
+    run: Run,
+    *,
+    model: Path | None = None,
+    data: Path | None = None,
+    samples: int | None = None,
+    board: str | None = None,
+    preprocess: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Compare the package with ONNX Runtime on `model`, or on the model kept in the package.
+
+    The samples are those of `data`, all or the first `samples`; without data they are random.
+    Raises RunError when the package writes outside its arena or reads what it has not written.
+    """
+    package = read_package(package_dir.resolve())
+    model = reference_model(package, model)
+    if data is None:
+        count = RANDOM_SAMPLES if samples is None else samples
+        # Without inputs there is one answer.
+        dataset = random_data(package.inputs, count if package.inputs else 1, seed, index_ranges(model))
+    else:
+        dataset = load_data(data, package.inputs, preprocess, samples)
+    return _compare(package, run, model, dataset, board, progress)
+
+
+def reference_model(package: Package, model: Path | None = None) -> Path:
+    """`model` if given, else the package's own copy of its model."""
+    path = model or package.folder / "reference" / "model.onnx"
+    if not path.is_file():
+        if model is not None:
+            raise ModelError(f"reference model {model} does not exist")
+        raise PackageError(
+            f"{package.folder} has no reference model: it was compiled with --no-reference",
+            hint="give the model it was compiled from with --model",
+        )
+    return path
+
+
+def _compare(
+    package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
+) -> VerifyReport:
+    reference = reference_outputs(model, data)
+    actual = []
+    runner = ""
+    for _, outputs, measurement in run_batches(package, data, run, board, progress):
+        _check_memory(package, measurement)
+        runner = measurement.runner
+        actual += outputs
+    errors = compare(reference, actual)
+    furthest = worst(errors)
+    return VerifyReport(
+        max_abs_error=furthest.max_abs,
+        max_rel_error=furthest.max_rel,
+        tolerance=furthest.tolerance,
+        samples=data.count,
+        runner=runner,
+        target=board or package.target,
+        passed=all(error.passed for error in errors),
+        outputs=errors,
+    )
+
+
+def _check_memory(package: Package, measurement: Measurement) -> None:
+    if measurement.guard_ok is False:
+        raise RunError(f"{package.name} wrote outside its arena of {package.arena_bytes} bytes on {measurement.runner}")
+    if measurement.repeatable is False:
+        raise RunError(
+            f"{package.name} gave other outputs on an arena with other contents on {measurement.runner}: "
+            "it reads memory that it has not written"
+        )
