@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgetvm.codegen.image import link_image
@@ -15,30 +16,39 @@ _FLAGS = ("-std=c99", "-O2")
 
 def build_linux(package: Package, target: Target, work: Path, libc: str | None) -> Path:
     """Link the harness and the package for Linux; static with ``libc`` "musl"."""
-    objects = _objects(package, target, work, "posix", libc)
+    objects = _objects(package, target, work, ["posix"], libc)
     return link_program(objects, work / "program", target, libc=libc)
 
 
 def build_image(package: Package, target: Target, board: Board, work: Path) -> Path:
     """Link the harness and the package into the image of a Cortex-M board."""
-    objects = _objects(package, target, work, "semihosting", None)
+    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None)
     return link_image(objects, work / "program.elf", target, board)
 
 
-def _objects(package: Package, target: Target, work: Path, port: str, libc: str | None) -> list[Path]:
+def _objects(package: Package, target: Target, work: Path, ports: list[str], libc: str | None) -> list[Path]:
     runtime = runtime_dir()
-    include = [package.folder / "include", runtime / "include", runtime / "ports"]
+    include = [package.folder / "include", *(runtime / name for name in ("include", "ports", "ports/cortex_m"))]
     threads = ["-DEDGETVM_THREADS"] * target.is_linux
     model = [f"-DEDGETVM_MODEL={package.name}_model", f"-DEDGETVM_ARENA_BYTES={package.arena_bytes}"]
-    groups = {
-        "harness": (sorted((runtime / "harness").glob("*.c")), model),
-        "port": (sorted((runtime / "ports" / port).glob("*.c")), model),
-        "model": (package.model_sources(), []),
-        "runtime": (package.runtime_sources(), threads),
-    }
-    objects = []
-    for name, (sources, flags) in groups.items():
+
+    def compile_group(name: str, sources: list[Path], flags: list[str]) -> list[Path]:
         folder = work / name  # one each: a model may be called "port"
         folder.mkdir()
-        objects += compile_sources(sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc)
+        return compile_sources(sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc)
+
+    with ThreadPoolExecutor() as pool:
+        groups = [
+            pool.submit(compile_group, "harness", _sources(runtime / "harness"), model),
+            pool.submit(
+                compile_group, "port", [c for port in ports for c in _sources(runtime / "ports" / port)], model
+            ),
+            pool.submit(compile_group, "model", package.model_sources(), []),
+            pool.submit(compile_group, "runtime", package.runtime_sources(), threads),
+        ]
+        objects = [path for group in groups for path in group.result()]
     return [*objects, *package.linked_files()]
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.c"))

@@ -21,6 +21,7 @@ SOURCE = Path(__file__).resolve().parent / "plugin" / "count.c"
 COUNTS = "counts.txt"
 _TAG = b"edgetvm-markers\0"
 _FLAGS = ("-shared", "-fPIC", "-std=c99", "-O2", "-g0", "-mcpu=baseline", "-fno-sanitize=undefined")
+_FIRST_VERSION = 1
 _TRIES = 3
 _LOADED = "returned error code"  # what QEMU says of a plugin that loaded, and missed its arguments
 _LIMIT = re.compile(r"supports only (?:a minimum version of|up to version) (\d+)")
@@ -53,7 +54,7 @@ def first_inference(folder: Path) -> int | None:
 @cache
 def _loadable_plugin(emulator: str) -> Path | None:
     """A plugin of an interface version that this emulator loads; one that refuses names its limit."""
-    version = 1
+    version = _FIRST_VERSION
     for _ in range(_TRIES):
         try:
             plugin = build_plugin(version)

@@ -21,12 +21,21 @@ OUTSIDE_BEFORE = ADD_ONE + " arena[-1] = 1;"
 READS_UNWRITTEN = "for (i = 0; i < 4; i++) { y[i] = x[i] + (float)scratch[8]; }"
 KERNEL_FAILS = "if (x[0] >= 2.0f) { return -1; } " + ADD_ONE
 HANGS = "while (x[0] >= 2.0f) { scratch[0]++; } " + ADD_ONE
-WRITES_NULL = "if (x[0] >= 2.0f) { *(volatile int *)(uintptr_t)scratch[0] = 1; } " + ADD_ONE
+WRITES_NULL = "static int *volatile nowhere; if (x[0] >= 2.0f) { *nowhere = 1; } " + ADD_ONE
+WRITES_UNALIGNED = "if (x[0] >= 2.0f) { *(volatile int *)(uintptr_t)(scratch + 1) = 1; } " + ADD_ONE
 WRITES_NOWHERE = "if (x[0] >= 2.0f) { *(volatile int *)0xF0000000u = 1; } " + ADD_ONE
+DEEP_STACK_BYTES = 3000
 DEEP_STACK = "volatile uint8_t deep[3000]; for (i = 0; i < 3000; i++) { deep[i] = 1; } " + ADD_ONE
-LOOPS = "volatile int k; for (k = 0; k < 1000; k++) { } " + ADD_ONE
+OVERFLOWS_STACK = "y[0] = recurse(1.0f);"
 
 _MODEL = """#include "NAME.h"
+
+float recurse(float x);
+float recurse(float x) {
+    volatile uint8_t frame[256];
+    frame[0] = 1;
+    return x < 0.0f ? x : recurse(x + frame[0]) + frame[0];
+}
 
 static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
     const float *const x = in[0];
@@ -59,13 +68,13 @@ def write_package(
     loaded = load_target("host" if target == "generic-c" else target)
     names = ["edgetvm.c", "thread_pool.c"] if loaded.is_linux else ["edgetvm.c"]
     runtime = [runtime_dir() / "src" / source for source in names]
-    if form == "library":
+    if form != "c":
         sources = [folder / "src" / f"{name}.c", *runtime]
         flags = ["-O2", *["-DEDGETVM_THREADS"] * loaded.is_linux]
         include = [folder / "include"]
         objects = compile_sources(sources, folder / "lib", loaded, include_dirs=include, flags=flags, libc=libc)
         archive(objects, folder / "lib" / f"lib{name}.a")
-    else:
+    if form != "library":
         for source in runtime:
             shutil.copy(source, folder / "runtime" / "src")
     tensor = {"shape": [4], "dtype": "float32", "scale": None, "zero_point": None, "bytes": 16}

@@ -15,7 +15,10 @@ RUNTIME = ROOT / "edgetvm" / "runtime"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 COMMON = [RUNTIME / "src" / "edgetvm.c", *sorted((RUNTIME / "harness").glob("*.c"))]
 LINUX = [*COMMON, RUNTIME / "src" / "thread_pool.c", RUNTIME / "ports" / "posix" / "port.c"]
-BARE_METAL = [*COMMON, *sorted((RUNTIME / "ports" / "semihosting").glob("*.c"))]
+BARE_METAL = [
+    *COMMON,
+    *(path for port in ("cortex_m", "semihosting", "bare") for path in sorted((RUNTIME / "ports" / port).glob("*.c"))),
+]
 
 ARM_CORES = {
     "cortex-m0plus": [],
@@ -39,6 +42,7 @@ def compile_all(compiler: list[str], sources: list[Path], out: Path) -> None:
     """Compile each source on its own, with the headers and macros of the harness."""
     for source in sources:
         command = [*compiler, *WARNINGS, "-O2", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'ports'}"]
+        command += [f"-I{RUNTIME / 'ports' / 'cortex_m'}"]
         command += ["-DEDGETVM_MODEL=m_model", "-DEDGETVM_ARENA_BYTES=1024", "-DEDGETVM_THREADS"]
         run([*command, "-c", str(source), "-o", str(out / f"{source.stem}.o")])
 

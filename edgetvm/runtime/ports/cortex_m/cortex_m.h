@@ -1,0 +1,23 @@
+/* What start-up code and the ports around it share on a Cortex-M. */
+#ifndef EDGETVM_CORTEX_M_H
+#define EDGETVM_CORTEX_M_H
+
+#include <stdint.h>
+
+/* Reserved names, because linker scripts keep to them: no C identifier of a program can collide. */
+extern uint32_t __stack_top[], __stack_bottom[];
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define ICSR REGISTER(0xE000ED04u)
+#define SHCSR REGISTER(0xE000ED24u)
+#define CFSR REGISTER(0xE000ED28u)
+#define CPACR REGISTER(0xE000ED88u)
+
+#define HAS_THUMB2                                                                                           \
+    (__ARM_ARCH_ISA_THUMB >= 2) /* not Cortex-M0, M0+, M1 or M23: those have no CPACR, no CFSR */
+
+/* Given by the port: where every exception goes, and where the program ends. */
+void fault_handler(void);
+void stop(int status);
+
+#endif
