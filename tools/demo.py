@@ -11,6 +11,7 @@ from rich.table import Table
 
 import edgetvm
 from edgetvm.errors import EdgeTVMError, ToolError
+from edgetvm.report.types import BenchReport
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 EVALUATION = DEMO / "evaluation.npz"
@@ -21,7 +22,7 @@ def count(value: int | None, unit: str) -> str:
     return "-" if value is None else f"{value:,} {unit}"
 
 
-def speed(bench: edgetvm.BenchReport) -> str:
+def speed(bench: BenchReport) -> str:
     """An emulator counts instructions; its latency would say nothing about the board."""
     if bench.instructions is not None:
         return count(bench.instructions, "instructions")
