@@ -47,12 +47,12 @@ def build_package(
     with tempfile.TemporaryDirectory(prefix="edgetvm-") as temporary:
         work = Path(temporary)
         if options.form == "c":
-            files = _c_files(code, tvm_target, target)
-            sizes = measure(code, None, target, work)
+            files: dict[str, str | bytes] = dict(source_files(code, tvm_target))
+            sizes = measure(code, None, target, work, model.name)
         else:
             objects = compile_objects(code, tvm_target, target, work, options.libc)
             files = _binaries(code, objects, target, options, work)
-            sizes = measure(code, objects, target, work)
+            sizes = measure(code, objects, target, work, model.name)
         files |= _texts(code, target, options.form)
         files["manifest.json"] = _manifest(code, model, scheduled, target, options, sizes)
         with staged_folder(output) as stage:
@@ -65,18 +65,13 @@ def build_package(
                 shutil.copyfile(model, stage / "reference" / "model.onnx")
 
 
-def _c_files(code: ModelCode, tvm_target: tvm.target.Target, target: Target) -> dict[str, str | bytes]:
-    del target
-    return dict(source_files(code, tvm_target))
-
-
 def _binaries(
     code: ModelCode, objects: list[Path], target: Target, options: PackageOptions, work: Path
 ) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {f"src/{code.name}.c": emit_entry(code)}
     if options.form == "object":
         own = [path for path in objects if path.name.startswith(code.name)]
-        files[f"lib/{code.name}.o"] = link_relocatable(own, work / "model.o").read_bytes()
+        files[f"lib/{code.name}.o"] = link_relocatable(own, work / f"{code.name}_joined.o").read_bytes()
         return files
     library = archive(objects, work / f"lib{code.name}.a")
     files[f"lib/{library.name}"] = library.read_bytes()

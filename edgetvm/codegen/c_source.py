@@ -10,6 +10,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir.prim import FloatImm
+from tvm.tirx.buffer import BufferType
 
 from edgetvm.codegen.entry import ModelCode, kernel_prototype
 from edgetvm.codegen.lower import LoweredKernel, build
@@ -47,13 +48,24 @@ def _function(text: str, name: str) -> tuple[str, str]:
 
 
 def _exact_literals(kernel: LoweredKernel, literals: list[str]) -> LoweredKernel:
-    """Put calls of `edgetvm_literal_<index>` in the place of floating-point constants."""
+    """Put calls of `edgetvm_literal_<index>` in the place of floating-point constants.
+
+    Register arrays become plain ones: C has no word for them, and compilers see it for themselves.
+    """
+    plain: dict[tirx.Buffer, tirx.Buffer] = {}
 
     def spell(number: FloatImm) -> tvm.ir.Expr:
-        literals.append(_c_float(float(number.value), str(number.dtype)))
-        return tirx.call_pure_extern(str(number.dtype), f"{_LITERAL}{len(literals) - 1}")
+        literals.append(_c_float(float(number.value), str(number.ty.dtype)))
+        return tirx.call_pure_extern(str(number.ty.dtype), f"{_LITERAL}{len(literals) - 1}")
 
-    body = tvm_ffi.structural_map(kernel.func.body, (FloatImm, spell))
+    def declare(var: tvm.ir.Var) -> tvm.ir.Var:
+        if not isinstance(var.ty, BufferType) or str(var.scope()) != "local":
+            return var
+        if var not in plain:
+            plain[var] = tirx.decl_buffer(var.shape, str(var.dtype), var.name)
+        return plain[var]
+
+    body = tvm_ffi.structural_map(kernel.func.body, ((FloatImm, spell), (tvm.ir.Var, declare)))
     return replace(kernel, func=tirx.PrimFunc(kernel.func.params, body, kernel.func.ret_type, kernel.func.attrs))
 
 

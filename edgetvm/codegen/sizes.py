@@ -10,6 +10,9 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
 from edgetvm.codegen.entry import ModelCode
+from edgetvm.codegen.image import image_sizes, link_image
+from edgetvm.resources import runtime_dir
+from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Target
 
 SECTIONS = (".text", ".rodata", ".data", ".bss")
@@ -45,9 +48,31 @@ def section_sizes(path: Path) -> dict[str, int]:
         }
 
 
-def measure(code: ModelCode, objects: Sequence[Path] | None, target: Target, work: Path) -> Sizes:
+def measure_image(code: ModelCode, objects: Sequence[Path], target: Target, work: Path, model: str) -> Sizes:
+    """Sizes of a bare-metal image: vectors, start-up and a main function that runs the model.
+
+    DoesNotFitError when a region of the target's board is too small.
+    """
+    runtime = runtime_dir()
+    port = runtime / "ports" / "cortex_m"
+    macros = [f"-DEDGETVM_MODEL={code.name}_model", f"-DEDGETVM_ARENA_BYTES={code.plan.arena_bytes}"]
+    folder = work / "image"  # a folder of its own: the model may be called "main"
+    folder.mkdir()
+    around = compile_sources(
+        [port / "startup.c", runtime / "ports" / "bare" / "main.c"],
+        folder,
+        target,
+        include_dirs=[runtime / "include", port],
+        flags=["-std=c99", "-Os", *macros],
+    )
+    image = image_sizes(link_image([*around, *objects], folder / "image.elf", target, name=model))
+    return Sizes(image.sections, image.flash_bytes, image.ram_bytes)
+
+
+def measure(code: ModelCode, objects: Sequence[Path] | None, target: Target, work: Path, model: str) -> Sizes:
     """Sizes on `target`; without objects (portable C) only the arena is known."""
-    del target, work
     if objects is None:
         return Sizes({}, None, code.plan.arena_bytes)
-    return measure_objects(code, objects)
+    if target.is_linux:
+        return measure_objects(code, objects)
+    return measure_image(code, objects, target, work, model)

@@ -29,7 +29,9 @@ def build_image(package: Package, target: Target, board: Board, work: Path) -> P
 def _objects(package: Package, target: Target, work: Path, ports: list[str], libc: str | None) -> list[Path]:
     runtime = runtime_dir()
     include = [package.folder / "include", *(runtime / name for name in ("include", "ports", "ports/cortex_m"))]
-    threads = ["-DEDGETVM_THREADS"] * target.is_linux
+    # Portable C packed for a chip brings no thread pool, and yet may run on this machine.
+    pool_missing = bool(package.runtime_sources()) and "thread_pool.c" not in map(_name, package.runtime_sources())
+    threads = ["-DEDGETVM_THREADS"] * (target.is_linux and not pool_missing)
     model = [f"-DEDGETVM_MODEL={package.name}_model", f"-DEDGETVM_ARENA_BYTES={package.arena_bytes}"]
 
     def compile_group(name: str, sources: list[Path], flags: list[str]) -> list[Path]:
@@ -48,6 +50,10 @@ def _objects(package: Package, target: Target, work: Path, ports: list[str], lib
         ]
         objects = [path for group in groups for path in group.result()]
     return [*objects, *package.linked_files()]
+
+
+def _name(path: Path) -> str:
+    return path.name
 
 
 def _sources(folder: Path) -> list[Path]:

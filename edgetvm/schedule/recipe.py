@@ -23,6 +23,7 @@ class Recipe:
     least_accumulators    accumulators that hide the latency of multiply-add; fewer cost idle cycles
     max_rows              rows of a register tile at most
     unrolled_operations   multiply-adds of one unrolled inner body at most
+    parallel_operations   operations of a kernel from which it is shared among threads; 0 for never
     """
 
     scalar_accumulators: int
@@ -30,6 +31,7 @@ class Recipe:
     least_accumulators: int
     max_rows: int
     unrolled_operations: int
+    parallel_operations: int
     sha256: str = ""  # of the file it was read from
 
 

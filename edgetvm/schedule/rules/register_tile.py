@@ -6,6 +6,7 @@ it gives the rows of the tile. All sums of a tile stay in registers until the ep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -85,6 +86,7 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
     sch.reverse_compute_at(out, order[-1], preserve_unit_loops=True)
     for producer in producers:
         _place_producer(sch, producer, above, panels_first or rows_fused, machine)
+    _share_among_threads(sch, order, block, machine)
     for loop in (step_inner, *tiles, column_vector):
         sch.unroll(loop)
     if tile.lanes > 1:
@@ -208,21 +210,14 @@ def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: frozense
 
 
 def _weights_exceed_cache(block: s_tir.SBlock, machine: Machine) -> bool:
-    """Whether the operand that the columns index is larger than half of the last cache level."""
-    if not machine.cache_bytes:
+    """Whether the operand that all rows share is larger than half of the last cache level, and than the others."""
+    axes = facts.spatial_axes(block)
+    if not machine.cache_bytes or len(axes) < 2:
         return False
-    column = facts.spatial_axes(block)[-1]
-    sizes = [
-        facts.buffer_bytes(load.source)
-        for load, step in zip(facts.loads(block), facts.reads_along(block, column), strict=True)
-        if step != 0
-    ]
-    rest = [
-        facts.buffer_bytes(load.source)
-        for load, step in zip(facts.loads(block), facts.reads_along(block, column), strict=True)
-        if step == 0
-    ]
-    return max(sizes, default=0) > machine.cache_bytes[-1] // 2 and max(rest, default=0) < max(sizes, default=0)
+    shared, others = [0], [0]
+    for load, step in zip(facts.loads(block), facts.reads_along(block, axes[-2]), strict=True):
+        (shared if step == 0 else others).append(facts.buffer_bytes(load.source))
+    return max(shared) > machine.cache_bytes[-1] // 2 and max(shared) > max(others)
 
 
 def _place_producer(sch: Schedule, producer: SBlockRV, above: list[LoopRV], at_root: bool, machine: Machine) -> None:
@@ -230,6 +225,16 @@ def _place_producer(sch: Schedule, producer: SBlockRV, above: list[LoopRV], at_r
     if not at_root and len(above) >= 2:
         sch.compute_at(producer, above[-2], preserve_unit_loops=True)
     vectorize_last(sch, producer, machine)
+
+
+def _share_among_threads(sch: Schedule, order: list[LoopRV], block: s_tir.SBlock, machine: Machine) -> None:
+    """Run the outermost loop of more than one iteration on the thread pool, if the kernel is worth it."""
+    operations = math.prod(facts.extent(axis) for axis in block.iter_vars)
+    if not machine.recipe.parallel_operations or operations < machine.recipe.parallel_operations:
+        return
+    loop = next((loop for loop in order if int(sch.get(loop).extent) > 1), None)
+    if loop is not None:
+        sch.parallel(loop)
 
 
 def _finish_output(sch: Schedule, out: SBlockRV, tile: Tile, machine: Machine) -> None:
