@@ -53,15 +53,17 @@ static const char *exception_name(uint32_t number) {
     }
 }
 
-/* `frame` is where the processor saved r0-r3, r12, lr, pc and xpsr, if it could. */
+/* `frame` is where the processor saved r0-r3, r12, lr, pc and xpsr, if it could: not below the stack. */
 __attribute__((used)) void fault_report(const uint32_t *frame) {
     uint32_t causes = 0;
+    int overflow;
 #if HAS_THUMB2
     causes = CFSR;
 #endif
+    overflow = (causes & CFSR_STACK_OVERFLOW) != 0 || frame < __stack_bottom;
     put("edgetvm: ");
-    put((causes & CFSR_STACK_OVERFLOW) != 0 ? "stack overflow" : exception_name(ICSR & 0x1FFu));
-    if ((causes & CFSR_STACK_OVERFLOW) == 0 && frame >= __stack_bottom && frame + 8 <= __stack_top) {
+    put(overflow ? "stack overflow" : exception_name(ICSR & 0x1FFu));
+    if (!overflow && frame + 8 <= __stack_top) {
         put(" at pc ");
         put_hex(frame[6]);
     }
