@@ -1,7 +1,7 @@
 """Math and memory functions for chips without a C library, built once for every core and kept.
 
-Three sources make them whole: zig's compiler_rt (soft float, memcpy, expf, logf, sinf ...), the musl
-files that the ziglang wheel carries, and `device_math.zig` for what both lack.
+zig's compiler_rt gives soft float, expf, logf, sinf and the like; more comes from the musl files that
+the ziglang wheel carries, the rest from `device_math.zig`; `device_memory.c` replaces compiler_rt's memcpy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from edgetvm.target.toolchain import freestanding_headers, target_flags
 from edgetvm.target.types import Target
 from edgetvm.target.zig import run_zig, writable, zig_dir
 
-_OWN = Path(__file__).with_name("device_math.zig")
+_OWN = (Path(__file__).with_name("device_math.zig"), Path(__file__).with_name("device_memory.c"))
+_FLAGS = ("-OReleaseSmall", "-fcompiler-rt", "-fstrip", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections")
+# Without -fno-builtin the loop in memcpy would become a call of memcpy.
+_C_FLAGS = ("-cflags", "-O2", "-fno-builtin", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "--")
 _MUSL = (
     *("__expo2", "__expo2f", "__math_invalid", "__math_invalidf", "__math_oflow", "__math_oflowf"),
     *("__math_divzero", "__math_divzerof", "__math_uflow", "__math_uflowf", "__math_xflow", "__math_xflowf"),
@@ -34,7 +37,9 @@ def math_library(target: Target) -> Path:
 
 @cache
 def _build(flags: tuple[str, ...]) -> Path:
-    key = hashlib.sha256("\0".join((version("ziglang"), *flags, *_MUSL)).encode() + _OWN.read_bytes())
+    key = hashlib.sha256("\0".join((version("ziglang"), *flags, *_FLAGS, *_C_FLAGS, *_MUSL)).encode())
+    for own in _OWN:
+        key.update(own.read_bytes())
     kept = writable(cache_dir())
     folder = kept / "math" if kept else Path(tempfile.mkdtemp(prefix="edgetvm-math-"))
     library = folder / f"{key.hexdigest()[:16]}.a"
@@ -43,20 +48,17 @@ def _build(flags: tuple[str, ...]) -> Path:
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         new = Path(scratch) / library.name
-        run_zig(["build-lib", f"-femit-bin={new}", *flags, *_options(), str(_OWN), *_musl_sources()])
+        run_zig(["build-lib", f"-femit-bin={new}", *flags, *_FLAGS, *_includes(), *_sources()])
         new.replace(library)  # at once: another process may be looking
     return library
 
 
-def _options() -> list[str]:
+def _includes() -> list[str]:
     musl = zig_dir() / "lib" / "libc" / "musl"
-    includes = [f"-I{musl / name}" for name in ("src/internal", "src/include", "arch/arm", "arch/generic")]
-    return [
-        *("-OReleaseSmall", "-fcompiler-rt", "-fstrip", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections"),
-        *(*includes, "-isystem", str(freestanding_headers())),
-    ]
+    folders = [musl / name for name in ("src/internal", "src/include", "arch/arm", "arch/generic")]
+    return [*(f"-I{folder}" for folder in folders), "-isystem", str(freestanding_headers())]
 
 
-def _musl_sources() -> list[str]:
-    folder = zig_dir() / "lib" / "libc" / "musl" / "src" / "math"
-    return [str(folder / f"{name}.c") for name in _MUSL]
+def _sources() -> list[str]:
+    musl = zig_dir() / "lib" / "libc" / "musl" / "src" / "math"
+    return [*_C_FLAGS, *map(str, _OWN), *(str(musl / f"{name}.c") for name in _MUSL)]
