@@ -1,1 +1,11 @@
-"""EdgeTVM compiles neural networks for edge devices."""
+"""EdgeTVM compiles neural networks for edge devices.
+
+import edgetvm
+package = edgetvm.compile("model.onnx", "raspberry-pi-4", "out")
+print(package.verify())
+"""
+
+from edgetvm.api import Package, compile, inspect, load, targets  # noqa: A004
+from edgetvm.errors import EdgeTVMError
+
+__all__ = ["EdgeTVMError", "Package", "compile", "inspect", "load", "targets"]

@@ -21,7 +21,6 @@ from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError, TargetError
 from edgetvm.importers.convert import identifier
 from edgetvm.importers.onnx import import_onnx
-from edgetvm.importers.summary import summarize
 from edgetvm.importers.types import ModelSummary
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.report.bench import bench_package
@@ -120,6 +119,8 @@ def load(path: str | Path) -> Package:
 
 def inspect(model: str | Path, shapes: Mapping[str, Sequence[int]] | None = None) -> ModelSummary:
     """Operators, shapes, MACs and parameters of an ONNX model, and every node that cannot be compiled."""
+    from edgetvm.importers.summary import summarize
+
     return summarize(Path(model), shapes or {})
 
 
@@ -157,10 +158,17 @@ class Package:
         samples: int | None = None,
         board: str | None = None,
         preprocess: str | Path | None = None,
+        progress: Progress | None = None,
     ) -> VerifyReport:
         """Compare the package with ONNX Runtime on the original model, on `data` or on seeded random inputs."""
         return verify_package(
-            self.path, model=_path(model), data=_path(data), samples=samples, board=board, preprocess=_path(preprocess)
+            self.path,
+            model=_path(model),
+            data=_path(data),
+            samples=samples,
+            board=board,
+            preprocess=_path(preprocess),
+            progress=progress,
         )
 
     def bench(self, *, runs: int | None = None, threads: int = 1, board: str | None = None) -> BenchReport:
@@ -176,6 +184,7 @@ class Package:
         output: str | None = None,
         board: str | None = None,
         preprocess: str | Path | None = None,
+        progress: Progress | None = None,
     ) -> EvaluateReport:
         """Score the package on labelled data: metric "top1", "auc" or "mse"."""
         return evaluate_package(
@@ -186,6 +195,7 @@ class Package:
             output=output,
             board=board,
             preprocess=_path(preprocess),
+            progress=progress,
         )
 
 
