@@ -274,7 +274,7 @@ def relax_vm(
     machine = relax.VirtualMachine(tvm.compile(model.module, tvm.target.Target("llvm")), tvm.cpu())
     found = []
     for data in inputs:
-        arguments = [tvm.runtime.tensor(np.ascontiguousarray(data[info.name])) for info in model.inputs]
+        arguments = [tvm.runtime.tensor(np.asarray(data[info.name], order="C")) for info in model.inputs]
         result = machine["main"](*arguments)
         outputs = [result] if isinstance(result, tvm.runtime.Tensor) else list(result)
         found.append([output.numpy() for output in outputs])

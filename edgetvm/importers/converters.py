@@ -8,12 +8,14 @@ from tvm import relax
 
 from . import ops_activation as activation
 from . import ops_convolution as convolution
+from . import ops_deconvolution as deconvolution
 from . import ops_elementwise as elementwise
 from . import ops_index as index
 from . import ops_linear as linear
 from . import ops_normalize as normalize
 from . import ops_order as order
 from . import ops_pooling as pooling
+from . import ops_quantize as quantize
 from . import ops_reduce as reduce
 from . import ops_scatter as scatter
 from . import ops_shape as shape
@@ -146,10 +148,16 @@ REDUCTION: Mapping[str, Converter] = {
 LAYER: Mapping[str, Converter] = {
     "AveragePool": pooling.average_pool,
     "BatchNormalization": normalize.batch_normalization,
+    "Col2Im": deconvolution.col2im,
     "Conv": convolution.conv,
+    "ConvInteger": quantize.conv_integer,
+    "ConvTranspose": deconvolution.conv_transpose,
+    "DequantizeLinear": quantize.dequantize_linear,
     "Einsum": linear.einsum,
     "Gemm": linear.gemm,
-    "GlobalAveragePool": pooling.global_average_pool,
+    "GlobalAveragePool": pooling.global_pool(op.mean),
+    "GlobalLpPool": pooling.global_lp_pool,
+    "GlobalMaxPool": pooling.global_pool(op.max),
     "GroupNormalization": normalize.group_normalization,
     "Hardmax": normalize.hardmax,
     "InstanceNormalization": normalize.instance_normalization,
@@ -157,8 +165,14 @@ LAYER: Mapping[str, Converter] = {
     "LayerNormalization": normalize.layer_normalization,
     "LogSoftmax": normalize.along_axis(op.nn.log_softmax),
     "LpNormalization": normalize.lp_normalization,
+    "LpPool": pooling.lp_pool,
     "MatMul": linear.matmul,
+    "MatMulInteger": quantize.matmul_integer,
     "MaxPool": pooling.max_pool,
+    "MaxUnpool": pooling.max_unpool,
+    "QLinearConv": quantize.qlinear_conv,
+    "QLinearMatMul": quantize.qlinear_matmul,
+    "QuantizeLinear": quantize.quantize_linear,
     "RMSNormalization": normalize.rms_normalization,
     "Softmax": normalize.along_axis(op.nn.softmax),
 }

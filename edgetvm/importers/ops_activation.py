@@ -9,7 +9,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter
-from .te_pointwise import pointwise
+from .te_pointwise import like, pointwise
 
 # Each takes an element in single or double precision, and the call for its attributes.
 Function = Callable[[Any, Call], Any]
@@ -20,7 +20,7 @@ def activation(name: str, function: Function) -> Converter:
 
     def convert(call: Call) -> Expr:
         def compute(x: Any) -> Any:
-            if str(x.dtype) == "float16":
+            if str(x.ty.dtype) == "float16":
                 return function(x.astype("float32"), call).astype("float16")
             return function(x, call)
 
@@ -29,52 +29,47 @@ def activation(name: str, function: Function) -> Converter:
     return convert
 
 
-def number(x: Any, value: float) -> Any:
-    """An immediate of the type of `x`."""
-    return tirx.const(value, x.dtype)
-
-
 def elu(x: Any, call: Call) -> Any:
-    alpha = number(x, call.attr("alpha", 1.0))
-    return tirx.Select(x > 0, x, alpha * (te.exp(tirx.min(x, number(x, 0))) - 1))
+    alpha = like(x, call.attr("alpha", 1.0))
+    return tirx.Select(x > 0, x, alpha * (te.exp(tirx.min(x, like(x, 0))) - 1))
 
 
 def celu(x: Any, call: Call) -> Any:
-    alpha = number(x, call.attr("alpha", 1.0))
-    return tirx.max(x, number(x, 0)) + tirx.min(number(x, 0), alpha * (te.exp(tirx.min(x, number(x, 0)) / alpha) - 1))
+    alpha = like(x, call.attr("alpha", 1.0))
+    return tirx.max(x, like(x, 0)) + tirx.min(like(x, 0), alpha * (te.exp(tirx.min(x, like(x, 0)) / alpha) - 1))
 
 
 def selu(x: Any, call: Call) -> Any:
-    alpha = number(x, call.attr("alpha", 1.67326319217681884765625))
-    gamma = number(x, call.attr("gamma", 1.05070102214813232421875))
-    return gamma * tirx.Select(x > 0, x, alpha * (te.exp(tirx.min(x, number(x, 0))) - 1))
+    alpha = like(x, call.attr("alpha", 1.67326319217681884765625))
+    gamma = like(x, call.attr("gamma", 1.05070102214813232421875))
+    return gamma * tirx.Select(x > 0, x, alpha * (te.exp(tirx.min(x, like(x, 0))) - 1))
 
 
 def leaky_relu(x: Any, call: Call) -> Any:
-    return tirx.Select(x < 0, x * number(x, call.attr("alpha", 0.01)), x)
+    return tirx.Select(x < 0, x * like(x, call.attr("alpha", 0.01)), x)
 
 
 def thresholded_relu(x: Any, call: Call) -> Any:
-    return tirx.Select(x > number(x, call.attr("alpha", 1.0)), x, number(x, 0))
+    return tirx.Select(x > like(x, call.attr("alpha", 1.0)), x, like(x, 0))
 
 
 def hard_sigmoid(x: Any, call: Call) -> Any:
-    value = x * number(x, call.attr("alpha", 0.2)) + number(x, call.attr("beta", 0.5))
-    return tirx.max(tirx.min(value, number(x, 1)), number(x, 0))
+    value = x * like(x, call.attr("alpha", 0.2)) + like(x, call.attr("beta", 0.5))
+    return tirx.max(tirx.min(value, like(x, 1)), like(x, 0))
 
 
 def hard_swish(x: Any, _: Call) -> Any:
-    value = x * number(x, 1 / 6) + number(x, 0.5)
-    return x * tirx.max(tirx.min(value, number(x, 1)), number(x, 0))
+    value = x * like(x, 1 / 6) + like(x, 0.5)
+    return x * tirx.max(tirx.min(value, like(x, 1)), like(x, 0))
 
 
 def softplus(x: Any, _: Call) -> Any:
     # log(1 + exp(x)) without overflow
-    return tirx.max(x, number(x, 0)) + te.log(number(x, 1) + te.exp(-te.abs(x)))
+    return tirx.max(x, like(x, 0)) + tirx.log1p(te.exp(-te.abs(x)))
 
 
 def softsign(x: Any, _: Call) -> Any:
-    return x / (number(x, 1) + te.abs(x))
+    return x / (like(x, 1) + te.abs(x))
 
 
 def mish(x: Any, call: Call) -> Any:
@@ -82,18 +77,18 @@ def mish(x: Any, call: Call) -> Any:
 
 
 def swish(x: Any, call: Call) -> Any:
-    return x * te.sigmoid(x * number(x, call.attr("alpha", 1.0)))
+    return x * te.sigmoid(x * like(x, call.attr("alpha", 1.0)))
 
 
 def shrink(x: Any, call: Call) -> Any:
-    bias, edge = number(x, call.attr("bias", 0.0)), number(x, call.attr("lambd", 0.5))
-    return tirx.Select(x < -edge, x + bias, tirx.Select(x > edge, x - bias, number(x, 0)))
+    bias, edge = like(x, call.attr("bias", 0.0)), like(x, call.attr("lambd", 0.5))
+    return tirx.Select(x < -edge, x + bias, tirx.Select(x > edge, x - bias, like(x, 0)))
 
 
 def prelu(call: Call) -> Expr:
     """PRelu with any broadcasting slope."""
     return pointwise(
-        call, lambda x, slope: tirx.Select(x < tirx.const(0, x.dtype), x * slope, x), call.x(), call.x(1), name="prelu"
+        call, lambda x, slope: tirx.Select(x < like(x, 0), x * slope, x), call.x(), call.x(1), name="prelu"
     )
 
 

@@ -63,7 +63,11 @@ def conv(call: Call) -> Expr:
     dilations = [int(d) for d in call.attr("dilations", [1] * spatial)]
     before, after = explicit_pads(call, call.type().shape[2:], kernel, strides, dilations)
     x, w = channels_last(call, call.x(), rank), _weights(call, spatial)
+    half = call.out().dtype == "float16"
+    if half:
+        x, w = (call.emit(relax.op.astype(side, "float32")) for side in (x, w))
     result = convolve(call, x, w, strides, before, after, dilations, call.attr("group", 1))
+    result = call.emit(relax.op.astype(result, "float16")) if half else result
     if call.has(2):
         result = call.emit(relax.op.add(result, call.x(2)))
     return channels_first(call, result, rank)

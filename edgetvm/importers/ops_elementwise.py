@@ -11,7 +11,7 @@ from tvm.ir import Expr
 
 from .convert import Call, Converter
 from .graph import FLOATS
-from .te_pointwise import pointwise
+from .te_pointwise import like, pointwise
 
 
 def unary(operator: Callable[[Expr], Expr]) -> Converter:
@@ -74,16 +74,22 @@ def divide(call: Call) -> Expr:
 
 def modulo(call: Call) -> Expr:
     """Mod: the sign of the divisor, or with fmod that of the dividend."""
-    if call.out().dtype == "float16":
-        return pointwise(
-            call,
-            lambda a, b: te.fmod(a.astype("float32"), b.astype("float32")).astype("float16"),
-            call.x(),
-            call.x(1),
-            name="mod",
-        )
-    if call.out().dtype in FLOATS:
-        return pointwise(call, te.fmod, call.x(), call.x(1), name="mod")
+    dtype = call.out().dtype
+    if dtype in FLOATS:
+        wide = "float64" if dtype == "float64" else "float32"
+        symbol = "fmod" if dtype == "float64" else "fmodf"
+
+        def compute(a: Any, b: Any) -> Any:
+            a, b = a.astype(wide), b.astype(wide)
+            rest = tirx.call_pure_extern(wide, symbol, a, b)
+            if not call.attr("fmod", 0):
+                zero = like(rest, 0)
+                wrong = tirx.any(tirx.all(rest < zero, b > zero), tirx.all(rest > zero, b < zero))
+                # A zero takes the sign of the divisor as well.
+                rest = tirx.Select(wrong, rest + b, tirx.Select(rest == zero, tirx.copysign(zero, b), rest))
+            return rest.astype(dtype)
+
+        return pointwise(call, compute, call.x(), call.x(1), name="mod")
     return pointwise(call, te.truncmod if call.attr("fmod", 0) else te.floormod, call.x(), call.x(1), name="mod")
 
 
@@ -106,14 +112,17 @@ def power(call: Call) -> Expr:
 
 
 def shift(call: Call) -> Expr:
-    """BitShift; shifting out every bit gives 0."""
+    """BitShift; by all bits or more, or by a negative count, only the fill remains."""
     left = call.attr("direction") == "LEFT"
     bits = np.dtype(call.out().dtype).itemsize * 8
+    signed = np.dtype(call.out().dtype).kind == "i"
 
     def compute(x: Any, count: Any) -> Any:
-        safe = tirx.min(count, tirx.const(bits - 1, count.dtype))
-        shifted = tirx.shift_left(x, safe) if left else tirx.shift_right(x, safe)
-        return tirx.Select(count < bits, shifted, tirx.const(0, x.dtype))
+        fits = tirx.all(count >= 0, count < bits)
+        safe = tirx.Select(fits, count, like(count, bits - 1))
+        if left:
+            return tirx.Select(fits, tirx.shift_left(x, safe), like(x, 0))
+        return tirx.shift_right(x, safe) if signed else tirx.Select(fits, tirx.shift_right(x, safe), like(x, 0))
 
     return pointwise(call, compute, call.x(), call.x(1), name="bitshift")
 
@@ -140,13 +149,16 @@ def cast(call: Call) -> Expr:
     if call.type().dtype == call.out().dtype:
         return call.x()
     if call.out().dtype == "bool":
-        return pointwise(call, lambda x: x != tirx.const(0, x.dtype), call.x(), name="cast")
+        return pointwise(call, lambda x: x != like(x, 0), call.x(), name="cast")
     return relax.op.astype(call.x(), call.out().dtype)
 
 
 def bit_cast(call: Call) -> Expr:
     """BitCast between types of one width."""
-    return pointwise(call, lambda x: tirx.reinterpret(call.out().dtype, x), call.x(), name="bitcast")
+    dtype = call.out().dtype
+    if "bool" in (dtype, call.type().dtype):
+        return cast(call)
+    return pointwise(call, lambda x: tirx.reinterpret(dtype, x), call.x(), name="bitcast")
 
 
 def is_infinite(call: Call) -> Expr:
@@ -154,7 +166,7 @@ def is_infinite(call: Call) -> Expr:
     negative, positive = call.attr("detect_negative", 1), call.attr("detect_positive", 1)
 
     def compute(x: Any) -> Any:
-        found = [x == tirx.const(sign * float("inf"), x.dtype) for sign, on in ((-1, negative), (1, positive)) if on]
+        found = [x == like(x, sign * float("inf")) for sign, on in ((-1, negative), (1, positive)) if on]
         return tirx.any(*found) if found else tirx.const(False, "bool")
 
     return pointwise(call, compute, call.x(), name="isinf")
@@ -162,7 +174,7 @@ def is_infinite(call: Call) -> Expr:
 
 def is_nan(call: Call) -> Expr:
     """IsNaN."""
-    return pointwise(call, lambda x: x != x, call.x(), name="isnan")
+    return pointwise(call, lambda x: tirx.isnan(x.astype("float64")), call.x(), name="isnan")
 
 
 def clip(call: Call) -> Expr:

@@ -107,7 +107,7 @@ def range_(call: Call) -> Expr:
 
     def compute(index: tuple[Any, ...], start: te.Tensor, delta: te.Tensor) -> Any:
         first, step = start(*[0] * len(start.shape)), delta(*[0] * len(delta.shape))
-        return first + index[0].astype(first.dtype) * step
+        return first + index[0].astype(first.ty.dtype) * step
 
     return indexed(call, compute, call.x(), call.x(2), name="range")
 

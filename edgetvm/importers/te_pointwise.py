@@ -33,6 +33,11 @@ def indexed(
     return call.te(compute, *args, name=name)
 
 
+def like(x: Any, value: float | int) -> Any:
+    """An immediate of the element type of the scalar `x`."""
+    return tirx.const(value, x.ty.dtype)
+
+
 def broadcast(tensor: te.Tensor, index: Sequence[Any]) -> Any:
     """Element of `tensor` at `index` under numpy's broadcasting."""
     own = list(index)[len(index) - len(tensor.shape) :]

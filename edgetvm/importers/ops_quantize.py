@@ -1,0 +1,161 @@
+"""Quantization: exact in float and int32; a later pass may lower it to integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tvm import relax, te, tirx
+from tvm.ir import Expr
+
+from .convert import Call, normal_axis
+from .graph import Refused
+from .ops_convolution import channels_first, channels_last, convolve, explicit_pads
+from .te_pointwise import broadcast
+
+
+def quantize_linear(call: Call) -> Expr:
+    """QuantizeLinear: saturate(round_to_even(x / scale) + zero_point), per tensor, axis or block."""
+    dtype = call.out().dtype
+    if call.attr("precision", 0) not in (0, 1):
+        raise Refused("a precision other than float is not supported")
+    parameter = _parameter(call)
+
+    def compute(x: te.Tensor, scale: te.Tensor, *zero: te.Tensor) -> te.Tensor:
+        def element(index: tuple[Any, ...]) -> Any:
+            value = x(*index).astype("float32") / parameter(scale, index).astype("float32")
+            return requantized(value, parameter(zero[0], index) if zero else None, dtype)
+
+        return te.compute(call.out().shape, lambda *i: element(i), name="quantize")
+
+    return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="quantize")
+
+
+def requantized(value: Any, zero: Any, dtype: str) -> Any:
+    """saturate(round_to_even(value) + zero) of a float32 scalar."""
+    info = np.iinfo(dtype)
+    rounded = tirx.nearbyint(value)
+    if zero is not None:
+        rounded = rounded + zero.astype("float32")
+    return tirx.max(tirx.min(rounded, tirx.const(info.max, "float32")), tirx.const(info.min, "float32")).astype(dtype)
+
+
+def dequantize_linear(call: Call) -> Expr:
+    """DequantizeLinear: (x - zero_point) * scale, per tensor, axis or block."""
+    dtype = call.out().dtype
+    parameter = _parameter(call)
+
+    def compute(x: te.Tensor, scale: te.Tensor, *zero: te.Tensor) -> te.Tensor:
+        def element(index: tuple[Any, ...]) -> Any:
+            value = x(*index).astype("int32")
+            if zero:
+                value = value - parameter(zero[0], index).astype("int32")
+            return (value.astype("float32") * parameter(scale, index).astype("float32")).astype(dtype)
+
+        return te.compute(call.out().shape, lambda *i: element(i), name="dequantize")
+
+    return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="dequantize")
+
+
+def _parameter(call: Call) -> Any:
+    """How a scale or zero point is read for an element: one value, one for each index of an axis, or of a block."""
+    rank = len(call.type().shape)
+    shape = call.type(1).shape
+    block = call.attr("block_size", 0)
+    if call.type(1).size == 1 and len(shape) <= 1:
+        return lambda tensor, index: tensor(*[0] * len(tensor.shape))
+    axis = normal_axis(call.attr("axis", 1), rank)
+    if len(shape) == 1:
+        return lambda tensor, index: tensor(index[axis])
+    if not block:
+        raise Refused("its scale is no scalar or vector, and there is no block_size")
+
+    def blocked(tensor: te.Tensor, index: Sequence[Any]) -> Any:
+        return tensor(*[te.indexdiv(i, block) if d == axis else i for d, i in enumerate(index)])
+
+    return blocked
+
+
+def matmul_integer(call: Call) -> Expr:
+    """MatMulInteger: int32 product of operands less their zero points, those by row of A or column of B."""
+    left, right = _shifted(call, 0, 2, row=True), _shifted(call, 1, 3, row=False)
+    return relax.op.matmul(left, right)
+
+
+def _shifted(call: Call, operand: int, zero: int, row: bool) -> Expr:
+    value = call.emit(relax.op.astype(call.x(operand), "int32"))
+    if not call.has(zero):
+        return value
+    shift = call.emit(relax.op.astype(call.x(zero), "int32"))
+    count = len(call.type(zero).shape)
+    if row and count == 1 and call.type(zero).size > 1:
+        shift = call.emit(relax.op.expand_dims(shift, -1))
+    return call.emit(relax.op.subtract(value, shift))
+
+
+def qlinear_matmul(call: Call) -> Expr:
+    """QLinearMatMul."""
+    product = call.emit(relax.op.matmul(_shifted(call, 0, 2, row=True), _shifted(call, 3, 5, row=False)))
+    rank = len(call.out().shape)
+    scales = [(1, rank - 2), (4, rank - 1)]
+    return _requantize(call, product, scales, scale_out=6, zero_out=7)
+
+
+def conv_integer(call: Call) -> Expr:
+    """ConvInteger: int32 convolution of operands less their zero points."""
+    rank = len(call.type().shape)
+    return channels_first(call, _integer_conv(call, (0, 2), (1, 3)), rank)
+
+
+def qlinear_conv(call: Call) -> Expr:
+    """QLinearConv: int32 convolution, int32 bias, rescaled."""
+    rank = len(call.type().shape)
+    total = _integer_conv(call, (0, 2), (3, 5))
+    if call.has(8):
+        total = call.emit(relax.op.add(total, call.x(8)))
+    total = channels_first(call, total, rank)
+    return _requantize(call, total, [(1, None), (4, 1)], scale_out=6, zero_out=7)
+
+
+def _integer_conv(call: Call, x: tuple[int, int], w: tuple[int, int]) -> Expr:
+    shape, kernel = call.type(x[0]).shape, call.type(w[0]).shape[2:]
+    spatial = len(shape) - 2
+    strides, dilations = call.attr("strides", [1] * spatial), call.attr("dilations", [1] * spatial)
+    before, after = explicit_pads(call, shape[2:], kernel, strides, dilations)
+    image = channels_last(call, _shifted(call, *x, row=False), spatial + 2)
+    weights = call.emit(relax.op.astype(call.x(w[0]), "int32"))
+    if call.has(w[1]):
+        zero = call.emit(relax.op.astype(call.x(w[1]), "int32"))
+        zero = call.emit(relax.op.reshape(zero, (-1, *[1] * (spatial + 1))))
+        weights = call.emit(relax.op.subtract(weights, zero))
+    weights = call.emit(relax.op.permute_dims(weights, [*range(2, spatial + 2), 1, 0]))
+    return convolve(call, image, weights, strides, before, after, dilations, call.attr("group", 1), "int32")
+
+
+def _requantize(
+    call: Call, total: Expr, scales: Sequence[tuple[int, int | None]], scale_out: int, zero_out: int
+) -> Expr:
+    """saturate(round(total * a_scale * b_scale / y_scale) + y_zero_point); a vector scale goes along its axis."""
+    dtype = call.out().dtype
+
+    def compute(
+        acc: te.Tensor, a: te.Tensor, b: te.Tensor, y: te.Tensor, *zero: te.Tensor
+    ) -> te.Tensor:
+        def at(tensor: te.Tensor, axis: int | None, index: Sequence[Any]) -> Any:
+            if not tensor.shape or int(tensor.shape[0]) == 1 and len(tensor.shape) == 1:
+                return tensor(*[0] * len(tensor.shape))
+            if len(tensor.shape) == 1 and axis is not None:
+                return tensor(index[axis])
+            return broadcast(tensor, index)
+
+        def element(index: tuple[Any, ...]) -> Any:
+            factor = at(a, scales[0][1], index).astype("float32") * at(b, scales[1][1], index).astype("float32")
+            factor = factor / at(y, scales[1][1], index).astype("float32")
+            shift = at(zero[0], scales[1][1], index) if zero else None
+            return requantized(acc(*index).astype("float32") * factor, shift, dtype)
+
+        return te.compute(call.out().shape, lambda *i: element(i), name="requantize")
+
+    operands = [call.x(scales[0][0]), call.x(scales[1][0]), call.x(scale_out)]
+    return call.te(compute, total, *operands, *([call.x(zero_out)] if call.has(zero_out) else []), name="requantize")
