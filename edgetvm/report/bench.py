@@ -10,6 +10,7 @@ import numpy as np
 
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.runners import run
 from edgetvm.errors import PackageError
 from edgetvm.oracle.random_data import random_data
 from edgetvm.oracle.ranges import index_ranges
@@ -21,8 +22,13 @@ _FEWEST, _MOST = 10, 10_000
 _WARMUP = 3
 
 
-def bench(
-    package_dir: Path, run: Run, *, runs: int | None = None, threads: int = 1, board: str | None = None
+def bench_package(
+    package_dir: Path,
+    *,
+    runs: int | None = None,
+    threads: int = 1,
+    board: str | None = None,
+    run: Run = run,
 ) -> BenchReport:
     """Measure one inference on random inputs: `runs` times, or for about a second.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Array, Dataset
@@ -17,9 +18,8 @@ from edgetvm.report.types import EvaluateReport
 METRICS = ("top1", "auc", "mse")
 
 
-def evaluate(
+def evaluate_package(
     package_dir: Path,
-    run: Run,
     data: Path,
     *,
     metric: str = "top1",
@@ -27,15 +27,15 @@ def evaluate(
     output: str | None = None,
     board: str | None = None,
     preprocess: Path | None = None,
-    samples: int | None = None,
     progress: Progress | None = None,
+    run: Run = run,
 ) -> EvaluateReport:
     """Run the package on all of `data` and score output `output` (the first unless named) against the labels."""
     if metric not in METRICS:
         raise DataError(f"unknown metric '{metric}'", hint="metrics are " + ", ".join(METRICS))
     package = read_package(package_dir.resolve())
     column = _output_index(package, output)
-    dataset = load_data(data, package.inputs, preprocess, samples, window)
+    dataset = load_data(data, package.inputs, preprocess, window=window)
     labels = _labels(dataset, metric, package.outputs[column].shape)
     values = _scores(package, run, dataset, metric, column, labels, board, progress)
     if metric == "mse":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgetvm.deploy.measurement import Measurement
 from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.runners import run
 from edgetvm.errors import ModelError, PackageError, RunError
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Dataset
@@ -19,9 +20,8 @@ from edgetvm.report.types import VerifyReport
 RANDOM_SAMPLES = 10
 
 
-def verify(
+def verify_package(
     package_dir: Path,
-    run: Run,
     *,
     model: Path | None = None,
     data: Path | None = None,
@@ -30,6 +30,7 @@ def verify(
     preprocess: Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    run: Run = run,
 ) -> VerifyReport:
     """Compare the package with ONNX Runtime on `model`, or on the model kept in the package.
 

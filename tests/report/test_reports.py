@@ -18,9 +18,9 @@ from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError, ModelError, PackageError, RunError
 from edgetvm.oracle.data import load_data
 from edgetvm.report.batches import run_batches
-from edgetvm.report.bench import bench
-from edgetvm.report.evaluate import evaluate
-from edgetvm.report.verify import verify
+from edgetvm.report.bench import bench_package
+from edgetvm.report.evaluate import evaluate_package
+from edgetvm.report.verify import verify_package
 from tests.deploy import hand_made
 from tests.deploy.hand_made import ARENA_BYTES, write_package
 from tests.tools import require_tool
@@ -51,7 +51,7 @@ def package(folder: Path, body: str = hand_made.ADD_ONE, target: str = "host") -
 
 
 def test_verify_passes_what_is_right(tmp_path: Path) -> None:
-    report = verify(package(tmp_path), run)
+    report = verify_package(package(tmp_path))
     assert report.passed
     assert report.to_json() == {
         "max_abs_error": 0.0,
@@ -65,7 +65,7 @@ def test_verify_passes_what_is_right(tmp_path: Path) -> None:
 
 
 def test_verify_measures_what_is_nearly_right(tmp_path: Path) -> None:
-    report = verify(package(tmp_path, NEARLY), run, samples=50)
+    report = verify_package(package(tmp_path, NEARLY), samples=50)
     assert report.passed
     assert report.samples == 50
     assert 0.9e-5 < report.max_abs_error < 1.1e-5
@@ -74,23 +74,23 @@ def test_verify_measures_what_is_nearly_right(tmp_path: Path) -> None:
 
 def test_verify_on_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.float32([[0, 0, 0, 0], [0, 0, 0, 100]]))
-    report = verify(package(tmp_path, NEARLY.replace("1.00001", "1.005")), run, data=tmp_path / "d.npz")
+    report = verify_package(package(tmp_path, NEARLY.replace("1.00001", "1.005")), data=tmp_path / "d.npz")
     assert report.samples == 2
     assert report.passed  # .005 of a range of 100
     assert report.max_rel_error == pytest.approx(5e-5, rel=0.01)
-    first = verify(tmp_path / "p", run, data=tmp_path / "d.npz", samples=1)
+    first = verify_package(tmp_path / "p", data=tmp_path / "d.npz", samples=1)
     assert not first.passed
 
 
 def test_verify_fails_what_is_wrong(tmp_path: Path) -> None:
-    report = verify(package(tmp_path, CLASSES), run)
+    report = verify_package(package(tmp_path, CLASSES))
     assert not report.passed
     assert report.max_rel_error > 0.1
     assert [error.name for error in report.outputs] == ["y"]
 
 
 def test_a_nan_fails_and_is_still_json(tmp_path: Path) -> None:
-    report = verify(package(tmp_path, hand_made.ADD_ONE + " y[1] = x[0] / (x[0] - x[0]);"), run)
+    report = verify_package(package(tmp_path, hand_made.ADD_ONE + " y[1] = x[0] / (x[0] - x[0]);"))
     assert not report.passed
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))["max_abs_error"] is None
 
@@ -105,27 +105,27 @@ def test_a_nan_fails_and_is_still_json(tmp_path: Path) -> None:
 )
 def test_verify_of_a_dangerous_package(tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(RunError, match=words):
-        verify(package(tmp_path, body), run)
+        verify_package(package(tmp_path, body))
 
 
 def test_verify_needs_a_reference(tmp_path: Path) -> None:
     folder = package(tmp_path)
     shutil.rmtree(folder / "reference")
     with pytest.raises(PackageError, match="no reference model") as info:
-        verify(folder, run)
+        verify_package(folder)
     assert "--model" in str(info.value.hint)
     with pytest.raises(ModelError, match=r"absent\.onnx does not exist"):
-        verify(folder, run, model=tmp_path / "absent.onnx")
-    assert verify(folder, run, model=add_one(tmp_path / "given.onnx")).passed
+        verify_package(folder, model=tmp_path / "absent.onnx")
+    assert verify_package(folder, model=add_one(tmp_path / "given.onnx")).passed
     with pytest.raises(DataError, match="no output 'y': it has other"):
-        verify(folder, run, model=add_one(tmp_path / "other.onnx", output="other"))
+        verify_package(folder, model=add_one(tmp_path / "other.onnx", output="other"))
 
 
 def test_bench_on_the_host(tmp_path: Path) -> None:
     folder = package(tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"flash_bytes": 1234, "ram_bytes": 96}))
-    report = bench(folder, run, runs=20)
+    report = bench_package(folder, runs=20)
     shown = report.to_json()
     latency = shown.pop("latency_us")
     assert isinstance(latency, dict)
@@ -152,7 +152,7 @@ def test_bench_times_for_about_a_second(tmp_path: Path) -> None:
         requests.append(request)
         return run(package_dir, request, board=board)
 
-    report = bench(package(tmp_path, slow), observed)
+    report = bench_package(package(tmp_path, slow), run=observed)
     assert report.latency_us_median is not None
     assert 10 <= requests[-1].repeats < 1000
     assert requests[-1].repeats * report.latency_us_median < 4e6
@@ -161,14 +161,14 @@ def test_bench_times_for_about_a_second(tmp_path: Path) -> None:
 def test_bench_under_an_emulator(tmp_path: Path) -> None:
     require_tool("qemu-system-arm")
     folder = package(tmp_path, target="qemu-mps2-an386")
-    report = bench(folder, run, runs=1000)
+    report = bench_package(folder, runs=1000)
     assert report.runner == "qemu-system-arm"
     assert report.latency_us_median is None and report.latency_us_min is None
     assert report.instructions is not None and 50 < report.instructions < 1000
-    assert bench(folder, run).instructions == report.instructions
-    other = bench(folder, run, board="qemu-mps2-an500")
+    assert bench_package(folder).instructions == report.instructions
+    other = bench_package(folder, board="qemu-mps2-an500")
     assert other.target == "qemu-mps2-an500"
-    assert verify(folder, run, board="qemu-mps2-an500").target == "qemu-mps2-an500"
+    assert verify_package(folder, board="qemu-mps2-an500").target == "qemu-mps2-an500"
 
 
 def data(folder: Path, **arrays: object) -> Path:
@@ -183,14 +183,14 @@ def one_hot(classes: Sequence[int]) -> np.ndarray:
 def test_top1(tmp_path: Path) -> None:
     # The package rotates by one: x with class c gives class c - 1.
     file = data(tmp_path, x=one_hot([1, 2, 3, 0]), y=np.array([0, 1, 2, 2]))
-    report = evaluate(package(tmp_path, CLASSES), run, file)
+    report = evaluate_package(package(tmp_path, CLASSES), file)
     assert report.to_json() == {"metric": "top1", "value": 0.75, "samples": 4}
 
 
 def test_windowed_auc(tmp_path: Path) -> None:
     clips = np.random.default_rng(0).normal(size=(12, 6, 2)).astype(np.float32)
     labels = np.arange(12) % 2
-    report = evaluate(package(tmp_path, CLASSES), run, data(tmp_path, x=clips, y=labels), metric="auc", window=2)
+    report = evaluate_package(package(tmp_path, CLASSES), data(tmp_path, x=clips, y=labels), metric="auc", window=2)
     by_hand = []
     for clip in clips.astype(np.float64):
         errors = [np.mean((w - np.roll(w, -1)) ** 2) for t in range(5) for w in [clip[t : t + 2].ravel()]]
@@ -205,8 +205,8 @@ def test_windowed_auc(tmp_path: Path) -> None:
 def test_mse_against_the_input_or_the_target(tmp_path: Path) -> None:
     folder = package(tmp_path)
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
-    assert evaluate(folder, run, data(tmp_path, x=x), metric="mse").value == 1.0
-    assert evaluate(folder, run, data(tmp_path, x=x, y=x + 3), metric="mse").value == 4.0
+    assert evaluate_package(folder, data(tmp_path, x=x), metric="mse").value == 1.0
+    assert evaluate_package(folder, data(tmp_path, x=x, y=x + 3), metric="mse").value == 4.0
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_mse_against_the_input_or_the_target(tmp_path: Path) -> None:
 def test_evaluate_refuses(tmp_path: Path, arrays: dict[str, object], options: dict[str, object], words: str) -> None:
     file = data(tmp_path, **({"x": one_hot([1, 2])} | arrays))
     with pytest.raises(DataError, match=words):
-        evaluate(package(tmp_path), run, file, **options)  # type: ignore[arg-type]
+        evaluate_package(package(tmp_path), file, **options)  # type: ignore[arg-type]
 
 
 def test_batches_cover_every_sample_once(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""What several commands read from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def version_text() -> str:
+    """What ``--version`` prints."""
+    try:
+        return f"edgetvm {version('edgetvm')}"
+    except PackageNotFoundError:
+        return "edgetvm, from a checkout that is not installed"
+
+
+def positive(text: str) -> int:
+    """A whole number, 1 or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")
+    return number
+
+
+def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """``NAME=1,3,224,224``; a name may itself hold a ``=``. ``NAME=`` is the shape of a scalar."""
+    name, equals, extents = text.rpartition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=1,3,224,224")
+    return name, tuple(positive(extent) for extent in extents.split(",")) if extents else ()
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """``--shape``, which may be given once an input."""
+    parser.add_argument(
+        "--shape",
+        type=named_shape,
+        action="append",
+        default=[],
+        metavar="NAME=1,3,224,224",
+        help="shape of input NAME, for a model with dynamic dimensions; may be repeated",
+    )
+
+
+def add_package(parser: argparse.ArgumentParser) -> None:
+    """The package, where to run it, and how to print what came out."""
+    parser.add_argument("package", metavar="DIR", help="the folder that compile wrote")
+    parser.add_argument("--board", metavar="B", help="run on board B instead of the target it was compiled for")
+    add_json(parser)
+
+
+def add_data(parser: argparse.ArgumentParser, required: bool) -> None:
+    """``--data`` and what tells how to read it."""
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        required=required,
+        help="an .npz file, or a folder of images (docs/formats.md)",
+    )
+    parser.add_argument("--preprocess", metavar="FILE.toml", help="how images become numbers (docs/formats.md)")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object to stdout, and nothing else")

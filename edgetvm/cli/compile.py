@@ -1,0 +1,100 @@
+"""`edgetvm compile`: a model becomes a package."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from edgetvm.cli.arguments import add_shape
+from edgetvm.cli.show import amount, print_figures, progress
+
+if TYPE_CHECKING:
+    from edgetvm.api import Package
+    from edgetvm.cli.arguments import Commands
+
+
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "compile", parents=[common], help="compile a model for a target", description="Compile an ONNX model."
+    )
+    parser.add_argument("model", metavar="MODEL", help="an ONNX file")
+    parser.add_argument(
+        "--target", metavar="T", required=True, help="a board, a processor, or the path of a TOML file of your own"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to write; must not exist yet")
+    add_shape(parser)
+    parser.add_argument(
+        "--format",
+        choices=("library", "object", "c"),
+        default="library",
+        help="what to write: a static library (and a shared one for Linux), one object, or C sources",
+    )
+    parser.add_argument(
+        "--optimize", choices=("size", "speed", "balanced"), default="balanced", help="what to spend memory on"
+    )
+    parser.add_argument(
+        "--precision", type=_precision, default="fp32", metavar="fp32", help="arithmetic of a float model"
+    )
+    parser.add_argument(
+        "--libc",
+        choices=("gnu", "musl"),
+        help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
+    )
+    parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers to use instead of the shipped ones")
+    parser.add_argument(
+        "--no-reference", action="store_true", help="leave the model out of the package: verify then needs --model"
+    )
+    parser.add_argument("--name", help="prefix of all C names (default: the model file's name)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compile and say what came out."""
+    from edgetvm import api
+
+    with progress("compile") as step:
+        package = api.compile(
+            arguments.model,
+            arguments.target,
+            arguments.output,
+            shapes=dict(arguments.shape),
+            format=arguments.format,
+            optimize=arguments.optimize,
+            libc=arguments.libc,
+            recipe=arguments.recipe,
+            reference=not arguments.no_reference,
+            name=arguments.name,
+            progress=step,
+        )
+    _summary(package, arguments.output)
+    return 0
+
+
+def _summary(package: Package, output: str) -> None:
+    from edgetvm import api
+
+    manifest = package.manifest
+    name = str(manifest["target"])
+    board = next((target.board for target in api.targets() if target.name == name), None)
+    total = {"flash": 0, "ram": 0}
+    for memory in board.memory if board is not None else ():
+        total[memory.kind] += memory.bytes
+    print_figures(
+        f"{manifest['name']} for {name}",
+        [
+            ("flash", amount(manifest["flash_bytes"], total["flash"])),
+            ("RAM", amount(manifest["ram_bytes"], total["ram"])),
+            ("arena", amount(manifest["arena"]["bytes"])),
+            ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
+            ("written to", output),
+        ],
+    )
+
+
+def _precision(text: str) -> str:
+    if text == "fp16":
+        raise argparse.ArgumentTypeError("fp16 is not available yet: fp32 is")
+    if text != "fp32":
+        raise argparse.ArgumentTypeError(f"'{text}' is not fp32")
+    return text
