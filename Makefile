@@ -35,6 +35,7 @@ bench:
 	@tools/setup_venv.sh dev
 	@tools/setup_venv.sh bench
 	@tools/setup_system.sh $(EMULATORS) $(COMPILERS)
+	$(BIN)/python tools/onnx_backend_tests.py
 	$(BIN)/python -m pytest -m slow -rA
 
 format:
