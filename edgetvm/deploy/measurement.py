@@ -15,7 +15,8 @@ class RunRequest:
     warmup, repeats further runs of sample 0: `repeats` of them are timed, after `warmup` that are not
     threads         what parallel kernels may use
     caller_buffers  inputs and outputs in buffers of the caller; otherwise in the arena (Linux only)
-    guard           check that nothing outside the arena is written and how much of it is
+    guard           check that nothing outside the arena is written and how much of it is, and give
+                    the caller's buffers no more alignment than their elements need
     count           count the instructions of one inference, under an emulator
     timeout_s       a run that takes longer is stopped
     """

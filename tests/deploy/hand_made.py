@@ -24,8 +24,10 @@ HANGS = "while (x[0] >= 2.0f) { scratch[0]++; } " + ADD_ONE
 WRITES_NULL = "static int *volatile nowhere; if (x[0] >= 2.0f) { *nowhere = 1; } " + ADD_ONE
 WRITES_UNALIGNED = "if (x[0] >= 2.0f) { *(volatile int *)(uintptr_t)(scratch + 1) = 1; } " + ADD_ONE
 WRITES_NOWHERE = "if (x[0] >= 2.0f) { *(volatile int *)0xF0000000u = 1; } " + ADD_ONE
+WANTS_ALIGNMENT = "if ((uintptr_t)x % 16 != 0) { return -1; } " + ADD_ONE
 DEEP_STACK_BYTES = 3000
 DEEP_STACK = "volatile uint8_t deep[3000]; for (i = 0; i < 3000; i++) { deep[i] = 1; } " + ADD_ONE
+OVER_4_KIB_OF_STACK = DEEP_STACK.replace("3000", "6000")
 OVERFLOWS_STACK = "y[0] = recurse(1.0f);"
 
 _MODEL = """#include "NAME.h"
