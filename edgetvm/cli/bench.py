@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_package, positive
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_package, positive
 from edgetvm.cli.show import amount, print_figures, print_json, progress
-
-if TYPE_CHECKING:
-    from edgetvm.cli.arguments import Commands
-    from edgetvm.report.types import BenchReport
+from edgetvm.report.types import BenchReport
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -31,8 +28,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
-    from edgetvm import api
-
     with progress("bench"):
         package = api.load(arguments.package)
         report = package.bench(runs=arguments.runs, threads=arguments.threads, board=arguments.board)

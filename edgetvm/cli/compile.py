@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_shape
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_shape
 from edgetvm.cli.show import amount, print_figures, progress
-
-if TYPE_CHECKING:
-    from edgetvm.api import Package
-    from edgetvm.cli.arguments import Commands
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -26,19 +22,17 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_shape(parser)
     parser.add_argument(
         "--format",
-        choices=("library", "object", "c"),
+        choices=api.FORMATS,
         default="library",
         help="what to write: a static library (and a shared one for Linux), one object, or C sources",
     )
-    parser.add_argument(
-        "--optimize", choices=("size", "speed", "balanced"), default="balanced", help="what to spend memory on"
-    )
+    parser.add_argument("--optimize", choices=api.OPTIMIZE, default="balanced", help="what to spend memory on")
     parser.add_argument(
         "--precision", type=_precision, default="fp32", metavar="fp32", help="arithmetic of a float model"
     )
     parser.add_argument(
         "--libc",
-        choices=("gnu", "musl"),
+        choices=api.LIBCS,
         help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
     )
     parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers to use instead of the shipped ones")
@@ -51,8 +45,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile and say what came out."""
-    from edgetvm import api
-
     with progress("compile") as step:
         package = api.compile(
             arguments.model,
@@ -71,9 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(package: Package, output: str) -> None:
-    from edgetvm import api
-
+def _summary(package: api.Package, output: str) -> None:
     manifest = package.manifest
     name = str(manifest["target"])
     board = next((target.board for target in api.targets() if target.name == name), None)

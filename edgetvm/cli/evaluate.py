@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_data, add_package, positive
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_data, add_package, positive
 from edgetvm.cli.show import print_json, progress
-
-if TYPE_CHECKING:
-    from edgetvm.cli.arguments import Commands
+from edgetvm.report.evaluate import METRICS
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -22,9 +20,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     add_package(parser)
     add_data(parser, required=True)
-    parser.add_argument(
-        "--metric", choices=("top1", "auc", "mse"), default="top1", help="what to compute (default: top1)"
-    )
+    parser.add_argument("--metric", choices=METRICS, default="top1", help="what to compute (default: top1)")
     parser.add_argument(
         "--window",
         metavar="W",
@@ -37,8 +33,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print."""
-    from edgetvm import api
-
     with progress("evaluate"):
         report = api.load(arguments.package).evaluate(
             arguments.data,

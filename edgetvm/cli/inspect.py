@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_json, add_shape
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_json, add_shape
 from edgetvm.cli.show import print_json, print_table
-
-if TYPE_CHECKING:
-    from edgetvm.cli.arguments import Commands
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -29,8 +26,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Inspect and print."""
-    from edgetvm import api
-
     summary = api.inspect(arguments.model, dict(arguments.shape))
     borders = {"inputs": summary.inputs, "outputs": summary.outputs}
     if arguments.json:

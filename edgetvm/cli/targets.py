@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_json
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_json
 from edgetvm.cli.show import print_json, print_table
-
-if TYPE_CHECKING:
-    from edgetvm.cli.arguments import Commands
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -26,8 +23,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print boards, then processors."""
-    from edgetvm import api
-
     targets = api.targets()
     boards = [
         {

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from edgetvm.cli.arguments import add_data, add_package, positive
+from edgetvm import api
+from edgetvm.cli.arguments import Commands, add_data, add_package, positive
 from edgetvm.cli.show import print_json, print_table, progress
-
-if TYPE_CHECKING:
-    from edgetvm.cli.arguments import Commands
-    from edgetvm.report.types import VerifyReport
+from edgetvm.report.types import VerifyReport
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -35,8 +32,6 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify, print the errors, and answer with the status."""
-    from edgetvm import api
-
     with progress("verify"):
         report = api.load(arguments.package).verify(
             model=arguments.model,
