@@ -35,7 +35,10 @@ def vectorize_last(sch: Schedule, block: SBlockRV, machine: Machine) -> None:
     if not body.iter_vars:
         return
     lanes = vector_lanes(body, body.iter_vars[-1], machine)
-    loop = sch.get_loops(block)[-1]
+    loops = sch.get_loops(block)
+    if not loops:  # a scalar
+        return
+    loop = loops[-1]
     size = int(sch.get(loop).extent)
     while lanes > 1 and size % lanes:
         lanes //= 2
