@@ -40,8 +40,9 @@ def _load_board(table: TomlTable) -> Target:
     board = read_board(table)
     cache = read_cache(table)
     table.finish()
-    if _find(board.processor, "processors") is None:
-        raise table.error(_unknown("processor", board.processor, _names("processors")).message)
+    if _find(board.processor, ("processors",)) is None:
+        unknown = _unknown("processor", board.processor, _names("processors"))
+        raise table.error(unknown.message, unknown.hint)
     processor = _shipped_processor(board.processor)
     processor = replace(
         processor, features=(*processor.features, *board.features), cache_bytes=cache or processor.cache_bytes
@@ -70,9 +71,9 @@ def _names(folder: str) -> list[str]:
     return sorted(path.stem for path in (targets_dir() / folder).glob("*.toml"))
 
 
-def _find(name: str, *folders: str) -> Path | None:
-    paths = [targets_dir() / folder / f"{name}.toml" for folder in folders or ("boards", "processors")]
-    return next((path for path in paths if path.stem in _names(path.parent.name)), None)
+def _find(name: str, folders: tuple[str, ...] = ("boards", "processors")) -> Path | None:
+    found = [targets_dir() / folder / f"{name}.toml" for folder in folders if name in _names(folder)]
+    return found[0] if found else None
 
 
 def _unknown(what: str, name: str, names: list[str]) -> TargetError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgetvm.codegen.image import link_image
@@ -22,8 +23,9 @@ def compile_program(main: Path, target: Target) -> list[Path]:
     return compile_sources([main, *STARTUP], main.parent, target, include_dirs=folders)
 
 
-def link_program(main: Path, target: Target, board: str) -> Path:
-    return link_image(compile_program(main, target), main.parent / "program.elf", target, load_target(board).board)
+def link_program(main: Path, target: Target, board: str, objects: Sequence[Path] = ()) -> Path:
+    linked = [*compile_program(main, target), *objects]
+    return link_image(linked, main.parent / "program.elf", target, load_target(board).board)
 
 
 def run_image(image: Path, board: str) -> tuple[int, str]:

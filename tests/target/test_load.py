@@ -1,0 +1,188 @@
+"""Names and TOML files -> Target, and the one line that says what is wrong with a file."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgetvm.errors import TargetError
+from edgetvm.resources import targets_dir
+from edgetvm.target.host import choose_candidate, host_flags, host_machine, read_candidates
+from edgetvm.target.load import list_targets, load_target
+from edgetvm.target.toml_table import read_toml
+from edgetvm.target.types import Emulator, Memory
+
+PROCESSOR = """
+name             = "my-core"
+source           = "a datasheet"
+arch             = "thumb"
+triple           = "thumbv7em-none-eabihf"
+cpu              = "cortex-m4"
+float_abi        = "hard"
+zig_cpu          = "cortex_m4+vfp4d16sp"
+"""
+BOARD = """
+name      = "my-board"
+processor = "cortex-m4"
+source    = "a datasheet"
+clock_mhz = 80
+[[memory]]
+name = "flash"
+kind = "flash"
+kib = 512
+address = 0x08000000
+[[memory]]
+name = "ram"
+kind = "ram"
+kib = 96
+address = 0x20000000
+"""
+
+
+def load_text(folder: Path, text: str) -> object:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return load_target(str(path))
+
+
+def test_a_board_brings_its_processor() -> None:
+    target = load_target("nucleo-f746zg")
+    assert (target.name, target.processor.name, target.board.name) == ("nucleo-f746zg", "cortex-m7", "nucleo-f746zg")
+    assert target.processor.features == ("-fp64",)
+    assert target.processor.cache_bytes == (4096,)
+    assert target.board.memory[1] == Memory("dtcm", "ram", 64 * 1024, 0x20000000)
+    assert not target.is_linux
+    assert load_target("qemu-mps2-an500").board.emulator == Emulator("mps2-an500", "cmsdk")
+    assert load_target("orange-pi-5").is_linux
+
+
+def test_a_processor_has_no_board() -> None:
+    target = load_target("cortex-a53")
+    assert target.board is None
+    assert target.processor.vector_bytes * target.processor.vector_registers == 512
+    assert target.processor.cache_bytes == (32 * 1024, 512 * 1024)
+
+
+def test_a_file_of_the_users_own(tmp_path: Path) -> None:
+    board = load_text(tmp_path, BOARD)
+    assert (board.name, board.processor.name, board.board.clock_mhz) == ("my-board", "cortex-m4", 80.0)
+    processor = load_text(tmp_path, PROCESSOR)
+    assert (processor.name, processor.board, processor.processor.os) == ("my-core", None, "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("rasberry-pi-4", "raspberry-pi-4"), ("cortex-m7f", "cortex-m7"), ("Cortex-A53", "cortex-a53"), ("hots", "host")],
+)
+def test_an_unknown_name_suggests_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(TargetError, match=re.escape(f"unknown target '{name}'")) as caught:
+        load_target(name)
+    assert caught.value.hint.startswith(f"nearest: {nearest}")
+
+
+@pytest.mark.parametrize("name", ["zzz", "", ".", "..", "processors/host", "../boards/nrf5340dk", "cortex-m*"])
+def test_a_name_is_no_path_into_the_data(name: str) -> None:
+    with pytest.raises(TargetError, match="unknown target"):
+        load_target(name)
+
+
+BROKEN = [
+    (BOARD, 'name      = "my-board"', "", "mine.toml: key 'name' is missing"),
+    (BOARD, "clock_mhz", "clok_mhz", "mine.toml: key 'clock_mhz' is missing"),
+    (BOARD, "clock_mhz = 80", 'clock_mhz = "80"', "key 'clock_mhz' must be a number, is '80'"),
+    (BOARD, "clock_mhz = 80", "clock_mhz = 0", "1 cores at 0 MHz cannot be"),
+    (BOARD, "clock_mhz = 80", "clock_mhz = 80\ncores = true", "key 'cores' must be a whole number, is True"),
+    (BOARD, "clock_mhz = 80", "clock_mhz = 80\ncolour = 1", "unknown key 'colour'"),
+    (BOARD, "clock_mhz = 80", 'clock_mhz = 80\nfeatures = ["-fp46"]', "'-fp46' takes from cortex-m4 what it"),
+    (BOARD, "clock_mhz = 80", 'clock_mhz = 80\nfeatures = ["fp64"]', "feature 'fp64' must begin with + or -"),
+    (BOARD, "clock_mhz = 80", "clock_mhz = 80\nfeatures = [1]", "key 'features' must be a text, is 1"),
+    (BOARD, "clock_mhz = 80", "clock_mhz = 80\ncache_kib = [8, 4]", "must be positive and grow"),
+    (BOARD, "clock_mhz = 80", 'clock_mhz = 80\nemulator = {machine = "m", counter = "x"}', "counter 'x' is neither"),
+    (BOARD, '"cortex-m4"', '"cortex-m4f"', "mine.toml: unknown processor 'cortex-m4f'"),
+    (BOARD, 'kind = "ram"', 'kind = "rom"', "mine.toml: [[memory]] 2: kind 'rom' is neither flash nor ram"),
+    (BOARD, "kib = 96", "kib = 0", "mine.toml: [[memory]] 2: 0 KiB at 0x20000000 cannot be"),
+    (BOARD, "kib = 96", "bytes = 96", "mine.toml: [[memory]] 2: key 'kib' is missing"),
+    (BOARD, "0x20000000", "0x08040000", "memory regions 'flash' and 'ram' overlap"),
+    (BOARD, 'name = "ram"', 'name = "flash"', "two memory regions have one name"),
+    (BOARD, "[[memory]]", "[[memory", "mine.toml: not a TOML file"),
+    (PROCESSOR, '"thumb"', '"sparc"', "arch 'sparc' is none of x86_64"),
+    (PROCESSOR, '"cortex-m4"', '"cortex-m44"', "LLVM knows no cpu 'cortex-m44' for thumbv7em-none-eabihf"),
+    (PROCESSOR, 'float_abi        = "hard"', 'float_abi = "hard"\nos = "linux"', "os of arch 'thumb' must be 'none'"),
+    (PROCESSOR, '"hard"', '"firm"', "float_abi of arch 'thumb' cannot be 'firm'"),
+    (PROCESSOR, "zig_cpu", "vector_bytes = 16\nzig_cpu", "0 vector_registers of 16 vector_bytes cannot be"),
+    (PROCESSOR, "zig_cpu", 'features = ["+mvee"]\nzig_cpu', "feature '+mvee' has no effect on cortex-m4 in LLVM"),
+    (PROCESSOR, "zig_cpu", 'features = ["+sve"]\nzig_cpu', "feature '+sve' has no effect on cortex-m4 in LLVM"),
+    (PROCESSOR, "zig_cpu", "zig_core", "key 'zig_cpu' is missing"),
+]
+
+
+@pytest.mark.parametrize(("text", "old", "new", "message"), BROKEN)
+def test_a_wrong_file_is_one_clear_line(text: str, old: str, new: str, message: str, tmp_path: Path) -> None:
+    assert old in text
+    with pytest.raises(TargetError, match=re.escape(message)) as caught:
+        load_text(tmp_path, text.replace(old, new, 1))
+    assert caught.value.message.startswith("mine.toml: ")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"nothing\.toml: cannot be read: No such file"):
+        load_target(str(tmp_path / "nothing.toml"))
+    with pytest.raises(TargetError, match=r"folder\.toml: cannot be read: Is a directory"):
+        (tmp_path / "folder.toml").mkdir()
+        load_target(str(tmp_path / "folder.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TargetError, match=r"binary\.toml: not a TOML file"):
+        load_target(str(tmp_path / "binary.toml"))
+
+
+@given(st.sampled_from([PROCESSOR, BOARD]), st.integers(0, 400), st.integers(0, 40), st.text(max_size=8))
+def test_a_damaged_file_is_a_target_or_a_target_error(text: str, start: int, length: int, new: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "mine.toml"
+        file.write_text(text[:start] + new + text[start + length :], errors="replace")
+        try:
+            load_target(str(file))
+        except TargetError as error:
+            assert "\n" not in error.message
+
+
+def test_the_host_is_the_first_candidate_it_satisfies() -> None:
+    _, candidates = read_candidates(read_toml(targets_dir() / "processors" / "host.toml", "host.toml"))
+    full = frozenset(candidates[0].flags) | {"sse4_2"}
+    assert choose_candidate(candidates, "x86_64", full) == "x86-64-v4"
+    assert choose_candidate(candidates, "x86_64", full - {"avx512vl"}) == "x86-64-v3"
+    assert choose_candidate(candidates, "x86_64", full - {"avx2"}) == "x86-64-v2"
+    assert choose_candidate(candidates, "x86_64", frozenset()) == "x86-64-v2"
+    assert choose_candidate(candidates, "aarch64", frozenset({"asimddp", "fphp"})) == "cortex-a53"
+    with pytest.raises(TargetError, match="host is a riscv64"):
+        choose_candidate(candidates, "riscv64", frozenset())
+    assert {candidate.processor for candidate in candidates} <= set(list_targets())
+
+
+def test_flags_count_only_if_every_core_has_them(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nflags : fpu avx2 fma\n\nprocessor : 1\nflags : fpu avx2\n")
+    assert host_flags(cpuinfo) == {"fpu", "avx2"}
+    cpuinfo.write_text("processor : 0\nFeatures : fp asimd\n")
+    assert host_flags(cpuinfo) == {"fp", "asimd"}
+    assert host_flags(tmp_path / "nothing") == frozenset()
+
+
+def test_the_host_is_told_to_llvm_as_what_it_is() -> None:
+    target = load_target("host")
+    assert target.name == target.processor.name == "host"
+    assert target.processor.arch == host_machine()
+    assert target.is_linux
+    assert target == load_target("host")
+
+
+def test_candidates_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "host.toml"
+    path.write_text('name = "h"\nsource = "s"\n[[candidate]]\nmachine = "m"\nprocessor = "p"\nflagz = []\n')
+    with pytest.raises(TargetError, match=r"h\.toml: \[\[candidate\]\] 1: unknown key 'flagz'"):
+        read_candidates(read_toml(path, "h.toml"))
