@@ -18,7 +18,7 @@ from edgetvm.codegen.program import extract_program
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import run
-from edgetvm.errors import DataError, TargetError
+from edgetvm.errors import DataError, OutputError, TargetError
 from edgetvm.importers.convert import identifier
 from edgetvm.importers.onnx import import_onnx
 from edgetvm.importers.types import ModelSummary
@@ -106,8 +106,13 @@ def compile(  # noqa: A001
         "reference": reference,
         "name": imported.name,
     }
-    options = PackageOptions(format, libc, reference, recorded)
-    build_package(code, model, rules, backend, chosen, options, output)
+    own_target = Path(target) if str(target).endswith(".toml") else None
+    options = PackageOptions(format, libc, reference, own_target, recorded)
+    try:
+        build_package(code, model, rules, backend, chosen, options, output)
+    except OSError as error:
+        place = error.filename or "the temporary folder"
+        raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
     return load(output)
 
 

@@ -23,11 +23,15 @@ from edgetvm.target.types import Target
 
 @dataclass(frozen=True)
 class PackageOptions:
-    """How a package is written. `form` is library, object or c; `libc` gnu, musl or none."""
+    """How a package is written. `form` is library, object or c; `libc` gnu or musl, None without Linux.
+
+    `own_target` is the user's file that describes the target, if it is not one that ships with EdgeTVM.
+    """
 
     form: str
     libc: str | None
     reference: bool
+    own_target: Path | None
     recorded: Mapping[str, object]  # all options in normal form, for the manifest
 
 
@@ -60,6 +64,8 @@ def build_package(
             copy_files(runtime_headers(target), stage / "include")
             if options.form != "library":
                 copy_files(runtime_sources(target), stage / "runtime" / "src")
+            if options.own_target is not None:
+                shutil.copyfile(options.own_target, stage / "target.toml")
             if options.reference:
                 (stage / "reference").mkdir()
                 shutil.copyfile(model, stage / "reference" / "model.onnx")

@@ -33,7 +33,8 @@ def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> 
 
 def choose_target(package: Package, board: str | None) -> Target:
     """The target to build the harness for. Portable C fits any: without ``board`` it runs on this machine."""
-    own = load_target(package.target)
+    described = package.folder / "target.toml"  # a board of the user's own travels with the package
+    own = load_target(str(described) if described.is_file() else package.target)
     portable = own.processor.arch == "c"
     if board is None:
         return load_target("host") if portable else own
