@@ -9,6 +9,7 @@ from tvm.ir import Expr, GenericConst
 
 from .convert import Call, Converter, Emitter, identifier
 from .graph import Graph, Node, Refused, Tensor
+from .te_kernel import kernel
 from .types import Refusal
 
 
@@ -46,7 +47,7 @@ def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) 
         produced = [result] if isinstance(result, Expr) else list(result)
     except Refused as refused:
         reason = str(refused)
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, NotImplementedError) as error:
+    except Exception as error:  # TVM raises many classes; whatever they say of this node refuses it
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = f"it cannot be expressed in Relax: {lines[-1]}"
     for index, name in enumerate(node.outputs):
@@ -87,7 +88,7 @@ def _results(emitter: Emitter, graph: Graph) -> list[Expr]:
 
 
 def _copy(x: te.Tensor) -> te.Tensor:
-    return te.compute(x.shape, lambda *i: x(*i), name="copy")
+    return kernel(x.shape, lambda *i: x(*i), name="copy")
 
 
 def _parameters(graph: Graph) -> list[relax.Var]:
@@ -103,5 +104,3 @@ def _parameters(graph: Graph) -> list[relax.Var]:
 
 def _relax_type(type_: Tensor) -> relax.TensorType:
     return relax.TensorType(type_.shape, type_.dtype)
-
-

@@ -156,9 +156,7 @@ class Flattener:
                 scope.names[name] = names[-1]
         return names
 
-    def _complete(
-        self, name: str, dtype: str, shape: tuple[int | None, ...] | None, top: bool
-    ) -> Tensor:
+    def _complete(self, name: str, dtype: str, shape: tuple[int | None, ...] | None, top: bool) -> Tensor:
         """Fill unknown dimensions from what the model declares for the value."""
         declared = self._declared.get(name) if top else None
         if shape is None or None in shape:

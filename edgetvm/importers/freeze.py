@@ -17,9 +17,7 @@ def runtime_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def freeze_inputs(
-    file: str, graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]
-) -> dict[str, Tensor]:
+def freeze_inputs(file: str, graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
     """Type of every run-time input by name; `Refused` for what no tensor kernel can take."""
     values = runtime_inputs(graph)
     names = [value.name for value in values]
@@ -39,9 +37,7 @@ def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) 
         raise Refused(f"input '{value.name}' has element type {dtype}")
     declared = list(tensor.shape.dim) if tensor.HasField("shape") else None
     if declared is None and given is None:
-        raise ModelError(
-            f"{file}: input '{value.name}' has no shape", hint=f"give it: --shape {value.name}=1,..."
-        )
+        raise ModelError(f"{file}: input '{value.name}' has no shape", hint=f"give it: --shape {value.name}=1,...")
     if declared is not None and given is not None and len(declared) != len(given):
         raise ModelError(
             f"{file}: input '{value.name}' has {len(declared)} dimensions, the shape given has {len(given)}"
@@ -52,15 +48,11 @@ def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) 
         dims = [_dimension(file, value, index, given) for index in range(len(declared))]
     for index, dim in enumerate(dims):
         if dim <= 0:
-            raise ModelError(
-                f"{file}: dimension {index} of input '{value.name}' is {dim}; it must be at least 1"
-            )
+            raise ModelError(f"{file}: dimension {index} of input '{value.name}' is {dim}; it must be at least 1")
     return Tensor(dtype, tuple(dims))
 
 
-def _dimension(
-    file: str, value: onnx.ValueInfoProto, index: int, given: Sequence[int] | None
-) -> int:
+def _dimension(file: str, value: onnx.ValueInfoProto, index: int, given: Sequence[int] | None) -> int:
     dims = value.type.tensor_type.shape.dim
     dim = dims[index]
     fixed: int | None = dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else None

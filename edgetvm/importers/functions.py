@@ -36,9 +36,7 @@ def _context_dependent(
         return None
     protos = [(type_proto(t) if t else onnx.TypeProto()).SerializeToString() for t in types]
     try:
-        data = schema.get_context_dependent_function_with_opset_version(
-            max(versions), node.SerializeToString(), protos
-        )
+        data = schema.get_context_dependent_function_with_opset_version(max(versions), node.SerializeToString(), protos)
     except RuntimeError:
         return None
     return onnx.FunctionProto.FromString(data) if data else None

@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 # Element types that kernels can hold. Others may appear in constants only, and must fold away.
 DTYPES = frozenset(
-    "float32 float64 float16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
+    ["float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
 )
 FLOATS = ("float16", "float32", "float64")
 

@@ -86,9 +86,7 @@ def unsupported(path: Path, refusals: Sequence[Refusal]) -> UnsupportedError:
     """One error for all refused nodes: the first in the message, the others in the hint."""
     lines = [f"{r.node} ({r.operator}): {' '.join(r.reason.split())}" for r in refusals]
     count = "1 node" if len(lines) == 1 else f"{len(lines)} nodes"
-    return UnsupportedError(
-        f"{path.name}: {count} cannot be compiled: {lines[0]}", hint="\n".join(lines[1:]) or None
-    )
+    return UnsupportedError(f"{path.name}: {count} cannot be compiled: {lines[0]}", hint="\n".join(lines[1:]) or None)
 
 
 def _check_values(path: Path, graph: onnx.GraphProto) -> None:

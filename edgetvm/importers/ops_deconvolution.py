@@ -13,6 +13,7 @@ from tvm.ir import Expr
 from .convert import Call
 from .graph import Refused
 from .ops_convolution import channels_first, channels_last
+from .te_kernel import kernel, reduce_axis
 
 
 def conv_transpose(call: Call) -> Expr:
@@ -36,8 +37,8 @@ def conv_transpose(call: Call) -> Expr:
     wide = "float32" if dtype == "float16" else dtype
 
     def compute(x: te.Tensor, w: te.Tensor) -> te.Tensor:
-        c = te.reduce_axis((0, per_group), name="c")
-        ks = [te.reduce_axis((0, k), name=f"k{d}") for d, k in enumerate(kernel)]
+        c = reduce_axis(per_group, name="c")
+        ks = [reduce_axis(k, name=f"k{d}") for d, k in enumerate(kernel)]
 
         def term(index: tuple[Any, ...]) -> Any:
             inside, place = reaching(index[1:-1], [k.var for k in ks], before, strides, dilations, shape[2:])
@@ -46,10 +47,10 @@ def conv_transpose(call: Call) -> Expr:
             value *= w(*[k.var for k in ks], channel, te.indexmod(index[-1], filters)).astype(wide)
             return tirx.if_then_else(tirx.all(*inside), value, tirx.const(0, wide))
 
-        made = te.compute(
+        made = kernel(
             (sizes[0], *sizes[2:], sizes[1]), lambda *i: te.sum(term(i), axis=[*ks, c]), name="conv_transpose"
         )
-        return made if wide == dtype else te.compute(made.shape, lambda *i: made(*i).astype(dtype), name="narrow")
+        return made if wide == dtype else kernel(made.shape, lambda *i: made(*i).astype(dtype), name="narrow")
 
     axes = [*range(2, spatial + 2), 0, 1]
     value = call.value(1)
@@ -80,9 +81,7 @@ def reaching(
     return inside, source
 
 
-def _pads_before(
-    call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> list[int]:
+def _pads_before(call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> list[int]:
     spatial = len(kernel)
     mode = call.attr("auto_pad", "NOTSET")
     given = call.attr("output_shape")
@@ -115,7 +114,7 @@ def col2im(call: Call) -> Expr:
     ]
 
     def compute(x: te.Tensor) -> te.Tensor:
-        ks = [te.reduce_axis((0, k), name=f"k{d}") for d, k in enumerate(block)]
+        ks = [reduce_axis(k, name=f"k{d}") for d, k in enumerate(block)]
 
         def term(index: tuple[Any, ...]) -> Any:
             inside, place = reaching(index[2:], [k.var for k in ks], pads[:spatial], strides, dilations, counts)
@@ -125,6 +124,6 @@ def col2im(call: Call) -> Expr:
                 column = column + place[d] * prod(counts[d + 1 :])
             return tirx.if_then_else(tirx.all(*inside), x(index[0], row, column), tirx.const(0, x.dtype))
 
-        return te.compute(call.out().shape, lambda *i: te.sum(term(i), axis=ks), name="col2im")
+        return kernel(call.out().shape, lambda *i: te.sum(term(i), axis=ks), name="col2im")
 
     return call.te(compute, call.x(), name="col2im")

@@ -118,7 +118,7 @@ def shift(call: Call) -> Expr:
     signed = np.dtype(call.out().dtype).kind == "i"
 
     def compute(x: Any, count: Any) -> Any:
-        fits = tirx.all(count >= 0, count < bits)
+        fits = tirx.all(count >= 0, count < bits) if signed else count < bits
         safe = tirx.Select(fits, count, like(count, bits - 1))
         if left:
             return tirx.Select(fits, tirx.shift_left(x, safe), like(x, 0))

@@ -11,6 +11,7 @@ from tvm.ir import Expr
 
 from .convert import Call
 from .graph import Refused
+from .te_kernel import kernel, reduce_axis
 
 
 def matmul(call: Call) -> Expr:
@@ -66,7 +67,7 @@ def einsum(call: Call) -> Expr:
     wide = "float32" if dtype == "float16" else dtype
 
     def compute(*tensors: te.Tensor) -> te.Tensor:
-        axes = {letter: te.reduce_axis((0, extents[letter]), name=f"k_{i}") for i, letter in enumerate(summed)}
+        axes = {letter: reduce_axis(extents[letter], name=f"k_{i}") for i, letter in enumerate(summed)}
 
         def element(index: tuple[Any, ...]) -> Any:
             places = dict(zip(out, index, strict=True)) | {letter: axis.var for letter, axis in axes.items()}
@@ -79,8 +80,8 @@ def einsum(call: Call) -> Expr:
                 value = value * factor
             return te.sum(value, axis=list(axes.values())) if axes else value
 
-        made = te.compute(call.out().shape, lambda *i: element(i), name="einsum")
-        return made if wide == dtype else te.compute(made.shape, lambda *i: made(*i).astype(dtype), name="narrow")
+        made = kernel(call.out().shape, lambda *i: element(i), name="einsum")
+        return made if wide == dtype else kernel(made.shape, lambda *i: made(*i).astype(dtype), name="narrow")
 
     return call.te(compute, *[call.x(index) for index in range(call.count)], name="einsum")
 

@@ -11,6 +11,8 @@ from tvm.ir import Expr
 
 from .convert import Call, Converter, normal_axis
 from .graph import Refused
+from .te_kernel import kernel, reduce_axis
+from .te_reducers import maximum
 
 
 def along_axis(operator: Callable[[Expr, int], Expr]) -> Converter:
@@ -42,7 +44,7 @@ def hardmax(call: Call) -> Expr:
 
     def compute(x: te.Tensor) -> te.Tensor:
         kept = [d for d in range(len(shape)) if d not in reduced]
-        ks, js = ([te.reduce_axis((0, shape[d]), name=f"{c}{d}") for d in reduced] for c in "kj")
+        ks, js = ([reduce_axis(shape[d], name=f"{c}{d}") for d in reduced] for c in "kj")
 
         def flat(place: Any) -> Any:
             number = tirx.const(0, "int64")
@@ -55,15 +57,15 @@ def hardmax(call: Call) -> Expr:
             return [places[d] for d in range(len(shape))]
 
         small = [shape[d] for d in kept]
-        top = te.compute(small, lambda *i: te.max(x(*full(i, ks)), axis=ks), name="top")
-        first = te.compute(
+        top = kernel(small, lambda *i: maximum(x(*full(i, ks)), axis=ks), name="top")
+        first = kernel(
             small,
             lambda *i: te.min(
                 tirx.Select(x(*full(i, js)) == top(*i), flat(full(i, js)), te.max_value("int64")), axis=js
             ),
             name="first",
         )
-        return te.compute(
+        return kernel(
             shape,
             lambda *i: tirx.Select(
                 flat(i) == first(*[i[d] for d in kept]), tirx.const(1, x.dtype), tirx.const(0, x.dtype)
@@ -164,9 +166,7 @@ def batch_normalization(call: Call) -> Expr:
     if all(value is not None for value in values):
         gamma, beta, mean, variance = (np.asarray(value, "float64") for value in values)
         scale = gamma / np.sqrt(variance + epsilon)
-        factor, shift = (
-            call.constant(array.reshape(shape), dtype) for array in (scale, beta - mean * scale)
-        )
+        factor, shift = (call.constant(array.reshape(shape), dtype) for array in (scale, beta - mean * scale))
     else:
         gamma, beta, mean, variance = (
             call.emit(relax.op.astype(call.emit(relax.op.reshape(call.x(i), shape)), dtype)) for i in (1, 2, 3, 4)
@@ -185,7 +185,7 @@ def lrn(call: Call) -> Expr:
     before = (size - 1) // 2
 
     def compute(x: te.Tensor) -> te.Tensor:
-        k = te.reduce_axis((0, size), name="k")
+        k = reduce_axis(size, name="k")
 
         def square(index: tuple[Any, ...]) -> Any:
             channel = index[1] + k.var - before
@@ -193,13 +193,13 @@ def lrn(call: Call) -> Expr:
             value = x(index[0], place, *index[2:]).astype("float32")
             return tirx.Select(tirx.all(channel >= 0, channel < shape[1]), value * value, tirx.const(0, "float32"))
 
-        total = te.compute(shape, lambda *i: te.sum(square(i), axis=k), name="squares")
+        total = kernel(shape, lambda *i: te.sum(square(i), axis=k), name="squares")
 
         def scaled(index: tuple[Any, ...]) -> Any:
             base = tirx.const(bias, "float32") + tirx.const(alpha / size, "float32") * total(*index)
             return (x(*index).astype("float32") / te.power(base, tirx.const(beta, "float32"))).astype(dtype)
 
-        return te.compute(shape, lambda *i: scaled(i), name="lrn")
+        return kernel(shape, lambda *i: scaled(i), name="lrn")
 
     return call.te(compute, call.x(), name="lrn")
 

@@ -9,7 +9,8 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter, normal_axis
-from .ops_scatter import product
+from .te_kernel import kernel, reduce_axis
+from .te_reducers import product
 from .te_switch import switch
 
 
@@ -21,7 +22,7 @@ def top_k(call: Call) -> Expr | list[Expr | None]:
     largest = bool(call.attr("largest", 1))
 
     def compute(x: te.Tensor) -> list[te.Tensor]:
-        j, m, n = (te.reduce_axis((0, extent), name=name) for name in "jmn")
+        j, m, n = (reduce_axis(extent, name=name) for name in "jmn")
 
         def place(index: tuple[Any, ...], k: Any) -> Any:
             return (*index[:axis], k, *index[axis + 1 :])
@@ -32,15 +33,15 @@ def top_k(call: Call) -> Expr | list[Expr | None]:
             tie = tirx.all(other == own, j.var < index[axis])
             return te.sum(tirx.Select(tirx.any(ahead, tie), tirx.const(1, "int64"), tirx.const(0, "int64")), axis=j)
 
-        rank = te.compute(shape, lambda *i: before(i), name="rank")
+        rank = kernel(shape, lambda *i: before(i), name="rank")
 
         def pick(index: tuple[Any, ...], k: Any, value: Any, zero: Any) -> Any:
             return te.sum(tirx.Select(rank(*place(index, k.var)) == index[axis], value, zero), axis=k)
 
-        values = te.compute(
+        values = kernel(
             call.out().shape, lambda *i: pick(i, m, x(*place(i, m.var)), tirx.const(0, dtype)), name="values"
         )
-        indices = te.compute(
+        indices = kernel(
             call.out().shape, lambda *i: pick(i, n, n.var.astype("int64"), tirx.const(0, "int64")), name="indices"
         )
         return [values, indices]
@@ -68,7 +69,7 @@ def _cumulative(call: Call, kind: str, axis: int) -> Expr:
     reducer: Callable[..., Any] = te.sum if kind == "sum" else product
 
     def compute(x: te.Tensor) -> te.Tensor:
-        k = te.reduce_axis((0, shape[axis]), name="k")
+        k = reduce_axis(shape[axis], name="k")
 
         def total(index: tuple[Any, ...]) -> Any:
             here, other = index[axis], k.var
@@ -77,7 +78,7 @@ def _cumulative(call: Call, kind: str, axis: int) -> Expr:
             value = x(*index[:axis], other, *index[axis + 1 :]).astype(wide)
             return reducer(tirx.Select(counted, value, tirx.const(0 if kind == "sum" else 1, wide)), axis=k)
 
-        made = te.compute(shape, lambda *i: total(i), name="cumulative")
-        return made if wide == dtype else te.compute(shape, lambda *i: made(*i).astype(dtype), name="narrow")
+        made = kernel(shape, lambda *i: total(i), name="cumulative")
+        return made if wide == dtype else kernel(shape, lambda *i: made(*i).astype(dtype), name="narrow")
 
     return call.te(compute, call.x(), name=f"cum{kind}")

@@ -12,6 +12,8 @@ from tvm.ir import Expr
 from .convert import Call, Converter
 from .graph import Refused
 from .ops_convolution import channels_first, channels_last, explicit_pads
+from .te_kernel import kernel, reduce_axis
+from .te_reducers import lowest, maximum
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,14 @@ def lp_pool(call: Call) -> Expr:
     return _over_window(call, _window(call), _norm(call.attr("p", 2)))
 
 
-def global_pool(operator: Callable[..., Expr]) -> Converter:
-    """A converter of a pool over every spatial dimension by a Relax reduction."""
+def global_pool(operator: Callable[[Call, Expr, list[int], bool], Expr]) -> Converter:
+    """A converter of a pool over every spatial dimension by a reduction."""
 
     def convert(call: Call) -> Expr:
         rank, dtype = len(call.type().shape), call.out().dtype
         x = channels_last(call, call.x(), rank)
         x = call.emit(relax.op.astype(x, "float32")) if dtype == "float16" else x
-        result = call.emit(operator(x, list(range(1, rank - 1)), True))
+        result = operator(call, x, list(range(1, rank - 1)), True)
         result = call.emit(relax.op.astype(result, dtype)) if dtype == "float16" else result
         return channels_first(call, result, rank)
 
@@ -113,7 +115,7 @@ def _over_window(call: Call, window: Window, pool: Pool) -> Expr:
 
 
 def _taps(window: Window, name: str = "k") -> list[Any]:
-    return [te.reduce_axis((0, k), name=f"{name}{d}") for d, k in enumerate(window.kernel)]
+    return [reduce_axis(k, name=f"{name}{d}") for d, k in enumerate(window.kernel)]
 
 
 def _places(window: Window, index: Sequence[Any], taps: Sequence[Any]) -> list[Any]:
@@ -135,10 +137,10 @@ def _load(x: te.Tensor, index: Sequence[Any], places: Sequence[Any], outside: An
 
 
 def _maximum(call: Call, window: Window, x: te.Tensor) -> te.Tensor:
-    taps, lowest = _taps(window), te.min_value(x.dtype)
-    return te.compute(
+    taps, outside = _taps(window), lowest(str(x.dtype))
+    return kernel(
         call.out().shape,
-        lambda *i: te.max(_load(x, i, _places(window, i[2:], taps), lowest), axis=taps),
+        lambda *i: maximum(_load(x, i, _places(window, i[2:], taps), outside), axis=taps),
         name="max_pool",
     )
 
@@ -157,11 +159,11 @@ def _arg_max(call: Call, window: Window) -> Expr:
             flat = tirx.const(0, "int64")
             for p, extent in zip(places, shape[2:], strict=True):
                 flat = flat * extent + p
-            hit = _load(x, index, places, te.min_value(x.dtype)) == best(*index)
+            hit = _load(x, index, places, lowest(str(x.dtype))) == best(*index)
             inside = [c for p, e in zip(places, shape[2:], strict=True) for c in (p >= 0, p < e)]
             return te.min(tirx.Select(tirx.all(hit, *inside), flat, far), axis=taps)
 
-        first = te.compute(call.out().shape, lambda *i: number(i), name="first")
+        first = kernel(call.out().shape, lambda *i: number(i), name="first")
 
         def element(index: tuple[Any, ...]) -> Any:
             flat, size = first(*index), call.type().size // (shape[0] * shape[1])
@@ -175,7 +177,7 @@ def _arg_max(call: Call, window: Window) -> Expr:
                     flat = flat * extent + c
             return (index[0] * shape[1] + index[1]) * size + flat
 
-        return te.compute(call.out(1).shape, lambda *i: element(i), name="arg_max_pool")
+        return kernel(call.out(1).shape, lambda *i: element(i), name="arg_max_pool")
 
     return call.te(compute, call.x(), name="arg_max_pool")
 
@@ -185,11 +187,9 @@ def _average(counted: bool) -> Pool:
         dtype = call.out().dtype
         wide = "float32" if dtype == "float16" else dtype
         taps = _taps(window)
-        total = te.compute(
+        total = kernel(
             call.out().shape,
-            lambda *i: te.sum(
-                _load(x, i, _places(window, i[2:], taps), tirx.const(0, dtype)).astype(wide), axis=taps
-            ),
+            lambda *i: te.sum(_load(x, i, _places(window, i[2:], taps), tirx.const(0, dtype)).astype(wide), axis=taps),
             name="total",
         )
 
@@ -201,7 +201,7 @@ def _average(counted: bool) -> Pool:
                 count = count * _inside(i * window.strides[d] - window.before[d], window, d, low, high)
             return (total(*index) / count.astype(wide)).astype(dtype)
 
-        return te.compute(call.out().shape, lambda *i: mean(i), name="average_pool")
+        return kernel(call.out().shape, lambda *i: mean(i), name="average_pool")
 
     return pool
 
@@ -230,8 +230,8 @@ def _norm(p: int) -> Pool:
                 te.abs(_load(x, index, _places(window, index[2:], taps), tirx.const(0, dtype)).astype(wide)), p
             )
 
-        total = te.compute(call.out().shape, lambda *i: te.sum(term(i), axis=taps), name="total")
-        return te.compute(call.out().shape, lambda *i: power(total(*i), 1 / p).astype(dtype), name="lp_pool")
+        total = kernel(call.out().shape, lambda *i: te.sum(term(i), axis=taps), name="total")
+        return kernel(call.out().shape, lambda *i: power(total(*i), 1 / p).astype(dtype), name="lp_pool")
 
     return pool
 
@@ -247,7 +247,7 @@ def max_unpool(call: Call) -> Expr:
     ]
 
     def compute(x: te.Tensor, indices: te.Tensor) -> te.Tensor:
-        taps = [te.reduce_axis((0, e), name=f"k{d}") for d, e in enumerate(size)]
+        taps = [reduce_axis(e, name=f"k{d}") for d, e in enumerate(size)]
 
         def term(index: tuple[Any, ...]) -> Any:
             flat = tirx.const(0, "int64")
@@ -257,6 +257,6 @@ def max_unpool(call: Call) -> Expr:
             inside = [i < e for i, e in zip(index[2:], pooled, strict=True)]
             return tirx.Select(tirx.all(indices(*place) == flat, *inside), x(*place), tirx.const(0, x.dtype))
 
-        return te.compute(full, lambda *i: te.sum(term(i), axis=taps), name="max_unpool")
+        return kernel(full, lambda *i: te.sum(term(i), axis=taps), name="max_unpool")
 
     return call.te(compute, call.x(), call.x(1), name="max_unpool")

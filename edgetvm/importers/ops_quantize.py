@@ -12,6 +12,7 @@ from tvm.ir import Expr
 from .convert import Call, normal_axis
 from .graph import Refused
 from .ops_convolution import channels_first, channels_last, convolve, explicit_pads
+from .te_kernel import kernel
 from .te_pointwise import broadcast
 
 
@@ -27,7 +28,7 @@ def quantize_linear(call: Call) -> Expr:
             value = x(*index).astype("float32") / parameter(scale, index).astype("float32")
             return requantized(value, parameter(zero[0], index) if zero else None, dtype)
 
-        return te.compute(call.out().shape, lambda *i: element(i), name="quantize")
+        return kernel(call.out().shape, lambda *i: element(i), name="quantize")
 
     return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="quantize")
 
@@ -53,7 +54,7 @@ def dequantize_linear(call: Call) -> Expr:
                 value = value - parameter(zero[0], index).astype("int32")
             return (value.astype("float32") * parameter(scale, index).astype("float32")).astype(dtype)
 
-        return te.compute(call.out().shape, lambda *i: element(i), name="dequantize")
+        return kernel(call.out().shape, lambda *i: element(i), name="dequantize")
 
     return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="dequantize")
 
@@ -139,11 +140,9 @@ def _requantize(
     """saturate(round(total * a_scale * b_scale / y_scale) + y_zero_point); a vector scale goes along its axis."""
     dtype = call.out().dtype
 
-    def compute(
-        acc: te.Tensor, a: te.Tensor, b: te.Tensor, y: te.Tensor, *zero: te.Tensor
-    ) -> te.Tensor:
+    def compute(acc: te.Tensor, a: te.Tensor, b: te.Tensor, y: te.Tensor, *zero: te.Tensor) -> te.Tensor:
         def at(tensor: te.Tensor, axis: int | None, index: Sequence[Any]) -> Any:
-            if not tensor.shape or int(tensor.shape[0]) == 1 and len(tensor.shape) == 1:
+            if not tensor.shape or (int(tensor.shape[0]) == 1 and len(tensor.shape) == 1):
                 return tensor(*[0] * len(tensor.shape))
             if len(tensor.shape) == 1 and axis is not None:
                 return tensor(index[axis])
@@ -155,7 +154,7 @@ def _requantize(
             shift = at(zero[0], scales[1][1], index) if zero else None
             return requantized(acc(*index).astype("float32") * factor, shift, dtype)
 
-        return te.compute(call.out().shape, lambda *i: element(i), name="requantize")
+        return kernel(call.out().shape, lambda *i: element(i), name="requantize")
 
     operands = [call.x(scales[0][0]), call.x(scales[1][0]), call.x(scale_out)]
     return call.te(compute, total, *operands, *([call.x(zero_out)] if call.has(zero_out) else []), name="requantize")

@@ -12,14 +12,43 @@ from tvm.ir import Expr
 
 from .convert import Call, Converter, normal_axis
 from .graph import FLOATS, Refused
+from .te_kernel import kernel, reduce_axis
+from .te_reducers import maximum, minimum
 from .te_switch import switch
 
 Step = Callable[[Expr], Expr]
+Reduction = Callable[[Call, Expr, list[int], bool], Expr]
 
 
-def reduction(
-    operator: Callable[..., Expr], before: Step | None = None, after: Step | None = None
-) -> Converter:
+def by(operator: Callable[..., Expr]) -> Reduction:
+    """A reduction that Relax has."""
+    return lambda call, x, axes, keepdims: call.emit(operator(x, axes, keepdims))
+
+
+def extreme(largest: bool) -> Reduction:
+    """The maximum or minimum."""
+
+    def reduced(call: Call, x: Expr, axes: list[int], keepdims: bool) -> Expr:
+        shape = [int(d) for d in x.ty.shape.values]
+        kept = [1 if d in axes else e for d, e in enumerate(shape) if keepdims or d not in axes]
+        outer = [d for d in range(len(shape)) if keepdims or d not in axes]
+
+        def compute(tensor: te.Tensor) -> te.Tensor:
+            ks = {d: reduce_axis(shape[d], name=f"k{d}") for d in axes}
+
+            def element(index: tuple[Any, ...]) -> Any:
+                places = dict(zip(outer, index, strict=True)) | {d: k.var for d, k in ks.items()}
+                value = tensor(*[places[d] for d in range(len(shape))])
+                return (maximum if largest else minimum)(value, axis=list(ks.values()))
+
+            return kernel(kept, lambda *i: element(i), name="extreme")
+
+        return call.te(compute, x, name="max" if largest else "min")
+
+    return reduced
+
+
+def reduction(operator: Reduction, before: Step | None = None, after: Step | None = None) -> Converter:
     """A converter of ``after(operator(before(x)))``; half precision is computed in single, bool as int8."""
 
     def convert(call: Call) -> Expr:
@@ -31,7 +60,7 @@ def reduction(
         x = x if before is None else call.emit(before(x))
 
         def reduced(axes: list[int]) -> Expr:
-            result = call.emit(operator(x, axes, bool(call.attr("keepdims", 1)))) if axes else x
+            result = operator(call, x, axes, bool(call.attr("keepdims", 1))) if axes else x
             return result if after is None else call.emit(after(result))
 
         result = over_axes(call, reduced)
@@ -73,7 +102,7 @@ def log_sum_exp(call: Call) -> Expr:
     keepdims = bool(call.attr("keepdims", 1))
 
     def reduced(axes: list[int]) -> Expr:
-        top = call.emit(relax.op.max(x, axes, True))
+        top = extreme(largest=True)(call, x, axes, True)
         low = np.finfo(wide).min
         top = call.emit(relax.op.maximum(top, call.constant(low, wide)))  # -inf - -inf is NaN
         total = call.emit(relax.op.sum(call.emit(relax.op.exp(call.emit(relax.op.subtract(x, top)))), axes, True))
@@ -95,22 +124,24 @@ def arg_reduction(largest: bool) -> Converter:
 
         def compute(x: te.Tensor) -> te.Tensor:
             kept = shape[:axis] + shape[axis + 1 :]
-            k, j = te.reduce_axis((0, extent), name="k"), te.reduce_axis((0, extent), name="j")
+            k, j = reduce_axis(extent, name="k"), reduce_axis(extent, name="j")
 
             def place(index: Any, r: Any) -> Any:
                 return x(*index[:axis], r, *index[axis:])
 
-            best = te.compute(kept, lambda *i: (te.max if largest else te.min)(place(i, k), axis=k), name="extreme")
+            best = kernel(kept, lambda *i: (maximum if largest else minimum)(place(i, k), axis=k), name="extreme")
 
             def candidate(index: Any) -> Any:
                 position = j.var.astype("int64")
-                return tirx.Select(place(index, j) == best(*index), position, tirx.const(-1 if last else extent, "int64"))
+                return tirx.Select(
+                    place(index, j) == best(*index), position, tirx.const(-1 if last else extent, "int64")
+                )
 
-            found = te.compute(kept, lambda *i: (te.max if last else te.min)(candidate(i), axis=j), name="place")
+            found = kernel(kept, lambda *i: (te.max if last else te.min)(candidate(i), axis=j), name="place")
             limit = tirx.const(extent - 1, "int64")
             full = call.out().shape
             drop = axis if len(full) == len(shape) else None
-            return te.compute(
+            return kernel(
                 full,
                 lambda *i: tirx.min(found(*[v for d, v in enumerate(i) if d != drop]), limit),
                 name="argreduce",

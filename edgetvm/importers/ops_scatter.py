@@ -13,8 +13,8 @@ from tvm.ir import Expr
 
 from .convert import Call, normal_axis
 from .graph import Refused
-
-product = te.comm_reducer(lambda x, y: x * y, lambda dtype: tirx.const(1, dtype), name="product")
+from .te_kernel import kernel, reduce_axis
+from .te_reducers import highest, lowest, maximum, minimum, product
 
 
 def scatter_elements(call: Call) -> Expr:
@@ -51,9 +51,7 @@ def scatter_nd(call: Call) -> Expr:
     return _scatter(call, list(extents[:-1]), hit, update)
 
 
-def _scatter(
-    call: Call, extents: Sequence[int], hit: Callable[..., Any], update: Callable[..., Any]
-) -> Expr:
+def _scatter(call: Call, extents: Sequence[int], hit: Callable[..., Any], update: Callable[..., Any]) -> Expr:
     """`extents` are the dimensions to search for an update that hits."""
     shape, dtype = call.out().shape, call.out().dtype
     mode = call.attr("reduction", "none")
@@ -61,14 +59,14 @@ def _scatter(
     neutral: dict[str, tuple[Any, Any, Callable[[Any, Any], Any]]] = {
         "add": (te.sum, tirx.const(0, wide), lambda a, b: a + b),
         "mul": (product, tirx.const(1, wide), lambda a, b: a * b),
-        "max": (te.max, te.min_value(wide), tirx.max),
-        "min": (te.min, te.max_value(wide), tirx.min),
+        "max": (maximum, lowest(wide), tirx.max),
+        "min": (minimum, highest(wide), tirx.min),
     }
     if mode != "none" and mode not in neutral:
         raise Refused(f"reduction {mode} is not supported")
 
     def last(data: te.Tensor, indices: te.Tensor, updates: te.Tensor) -> te.Tensor:
-        axes = [te.reduce_axis((0, e), name=f"k{d}") for d, e in enumerate(extents)]
+        axes = [reduce_axis(e, name=f"k{d}") for d, e in enumerate(extents)]
 
         def number(index: tuple[Any, ...]) -> Any:
             flat = tirx.const(0, "int64")
@@ -77,7 +75,7 @@ def _scatter(
             found = hit(index, [a.var for a in axes], indices)
             return te.max(tirx.Select(found, flat, tirx.const(-1, "int64")), axis=axes)
 
-        winner = te.compute(shape, lambda *i: number(i), name="winner")
+        winner = kernel(shape, lambda *i: number(i), name="winner")
 
         def element(index: tuple[Any, ...]) -> Any:
             flat = tirx.max(winner(*index), tirx.const(0, "int64"))
@@ -87,10 +85,10 @@ def _scatter(
                 flat = te.indexdiv(flat, extent)
             return tirx.Select(winner(*index) >= 0, update(index, place, updates), data(*index))
 
-        return te.compute(shape, lambda *i: element(i), name="scatter")
+        return kernel(shape, lambda *i: element(i), name="scatter")
 
     def reduced(data: te.Tensor, indices: te.Tensor, updates: te.Tensor) -> te.Tensor:
-        axes = [te.reduce_axis((0, e), name=f"k{d}") for d, e in enumerate(extents)]
+        axes = [reduce_axis(e, name=f"k{d}") for d, e in enumerate(extents)]
         reducer, identity, combine = neutral[mode]
 
         def total(index: tuple[Any, ...]) -> Any:
@@ -98,10 +96,8 @@ def _scatter(
             value = update(index, k, updates).astype(wide)
             return reducer(tirx.Select(hit(index, k, indices), value, identity), axis=axes)
 
-        gathered = te.compute(shape, lambda *i: total(i), name="gathered")
-        return te.compute(
-            shape, lambda *i: combine(data(*i).astype(wide), gathered(*i)).astype(dtype), name="scatter"
-        )
+        gathered = kernel(shape, lambda *i: total(i), name="gathered")
+        return kernel(shape, lambda *i: combine(data(*i).astype(wide), gathered(*i)).astype(dtype), name="scatter")
 
     return call.te(last if mode == "none" else reduced, call.x(), call.x(1), call.x(2), name="scatter")
 

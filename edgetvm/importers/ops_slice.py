@@ -111,7 +111,7 @@ def _pad_value(call: Call) -> float | Expr:
     if not call.has(2):
         return 0.0
     value = call.value(2)
-    if value is None or abs(float(value.reshape(-1)[0])) > 2**52 and np.isfinite(value.reshape(-1)[0]):
+    if value is None or (abs(float(value.reshape(-1)[0])) > 2**52 and np.isfinite(value.reshape(-1)[0])):
         return call.x(2)
     return float(value.reshape(-1)[0])
 

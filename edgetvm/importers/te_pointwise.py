@@ -9,6 +9,7 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call
+from .te_kernel import kernel
 
 
 def pointwise(call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None) -> Expr:
@@ -16,19 +17,17 @@ def pointwise(call: Call, function: Callable[..., Any], *args: Expr, name: str |
     shape = call.out().shape
 
     def compute(*tensors: te.Tensor) -> te.Tensor:
-        return te.compute(shape, lambda *i: function(*[broadcast(t, i) for t in tensors]), name=name or "compute")
+        return kernel(shape, lambda *i: function(*[broadcast(t, i) for t in tensors]), name=name or "compute")
 
     return call.te(compute, *args, name=name)
 
 
-def indexed(
-    call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None, output: int = 0
-) -> Expr:
+def indexed(call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None, output: int = 0) -> Expr:
     """Emit ``out[i] = function(i, tensors...)``; the function loads what it needs."""
     shape = call.out(output).shape
 
     def compute(*tensors: te.Tensor) -> te.Tensor:
-        return te.compute(shape, lambda *i: function(i, *tensors), name=name or "compute")
+        return kernel(shape, lambda *i: function(i, *tensors), name=name or "compute")
 
     return call.te(compute, *args, name=name)
 

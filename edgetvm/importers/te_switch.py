@@ -9,6 +9,7 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call
+from .te_kernel import kernel
 
 
 def switch(call: Call, axes: Expr, rank: int, results: Mapping[int, Expr]) -> Expr:
@@ -16,7 +17,7 @@ def switch(call: Call, axes: Expr, rank: int, results: Mapping[int, Expr]) -> Ex
     masks = list(results)
 
     def compute(chosen: te.Tensor, *tensors: te.Tensor) -> te.Tensor:
-        return te.compute(tensors[0].shape, lambda *i: select(mask_of(chosen, rank), tensors, i), name="switch")
+        return kernel(tensors[0].shape, lambda *i: select(mask_of(chosen, rank), tensors, i), name="switch")
 
     def select(mask: Any, tensors: tuple[te.Tensor, ...], index: Any) -> Any:
         value = tensors[-1](*index)
