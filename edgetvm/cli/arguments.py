@@ -17,6 +17,14 @@ def version_text() -> str:
         return "edgetvm, from a checkout that is not installed"
 
 
+def add_command(
+    commands: Commands, common: argparse.ArgumentParser, name: str, summary: str, description: str
+) -> argparse.ArgumentParser:
+    """The parser of one command, with the options common to all."""
+    # Abbreviated options would change their meaning when an option is added.
+    return commands.add_parser(name, parents=[common], help=summary, description=description, allow_abbrev=False)
+
+
 def positive(text: str) -> int:
     """A whole number, 1 or more."""
     try:

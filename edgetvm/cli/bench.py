@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_package, positive
+from edgetvm.cli.arguments import Commands, add_command, add_package, positive
 from edgetvm.cli.show import amount, print_figures, print_json, progress
 from edgetvm.report.types import BenchReport
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
+        common,
         "bench",
-        parents=[common],
-        help="measure a package",
-        description="Measure one inference: its time on a real machine, its instructions under an emulator.",
+        "measure a package",
+        "Measure one inference: its time on a real machine, its instructions under an emulator.",
     )
     add_package(parser)
     parser.add_argument(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_shape
+from edgetvm.cli.arguments import Commands, add_command, add_shape
 from edgetvm.cli.show import amount, print_figures, progress
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "compile", parents=[common], help="compile a model for a target", description="Compile an ONNX model."
+    parser = add_command(
+        commands,
+        common,
+        "compile",
+        "compile a model for a target",
+        "Compile an ONNX model.",
     )
     parser.add_argument("model", metavar="MODEL", help="an ONNX file")
     parser.add_argument(

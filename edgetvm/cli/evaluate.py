@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_data, add_package, positive
+from edgetvm.cli.arguments import Commands, add_command, add_data, add_package, positive
 from edgetvm.cli.show import print_json, progress
 from edgetvm.report.evaluate import METRICS
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
+        common,
         "evaluate",
-        parents=[common],
-        help="score a package on labelled data",
-        description="Run a package on all of the data and score its answers.",
+        "score a package on labelled data",
+        "Run a package on all of the data and score its answers.",
     )
     add_package(parser)
     add_data(parser, required=True)

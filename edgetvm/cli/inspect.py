@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_json, add_shape
+from edgetvm.cli.arguments import Commands, add_command, add_json, add_shape
 from edgetvm.cli.show import print_json, print_table
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
+        common,
         "inspect",
-        parents=[common],
-        help="list what a model holds and what is not supported",
-        description="List operators, shapes, MACs and parameters, and every node that cannot be compiled. "
+        "list what a model holds and what is not supported",
+        "List operators, shapes, MACs and parameters, and every node that cannot be compiled. "
         "Exit status 1 if there is one.",
     )
     parser.add_argument("model", metavar="MODEL", help="an ONNX file")

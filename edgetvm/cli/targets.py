@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_json
+from edgetvm.cli.arguments import Commands, add_command, add_json
 from edgetvm.cli.show import print_json, print_table
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
+        common,
         "targets",
-        parents=[common],
-        help="list boards and processors",
-        description="List the boards and processors that compile takes as --target.",
+        "list boards and processors",
+        "List the boards and processors that compile takes as --target.",
     )
     add_json(parser)
     parser.set_defaults(run=run)

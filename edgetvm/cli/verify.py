@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_data, add_package, positive
+from edgetvm.cli.arguments import Commands, add_command, add_data, add_package, positive
 from edgetvm.cli.show import print_json, print_table, progress
 from edgetvm.report.types import VerifyReport
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
+        common,
         "verify",
-        parents=[common],
-        help="compare a package with its model",
-        description="Run a package and its model on the same samples. Exit status 0 within tolerance, 1 not.",
+        "compare a package with its model",
+        "Run a package and its model on the same samples. Exit status 0 within tolerance, 1 not.",
     )
     add_package(parser)
     parser.add_argument("--model", metavar="MODEL", help="the model to compare with (default: the one in the package)")

@@ -18,7 +18,7 @@ from edgetvm.report.batches import Run
 from edgetvm.report.types import BenchReport
 
 _SECONDS = 1.0  # how long to time when nobody says how often
-_FEWEST, _MOST = 10, 10_000
+_FEWEST, _MOST = 10, 10_000  # each time is one line of the harness's report
 _WARMUP = 3
 
 
@@ -30,7 +30,7 @@ def bench_package(
     board: str | None = None,
     run: Run = run,
 ) -> BenchReport:
-    """Measure one inference on random inputs: `runs` times, or for about a second.
+    """Measure one inference on random inputs: `runs` times, or for about a second but at most 10,000 times.
 
     An emulator is asked once, for its count of instructions, which repeats exactly.
     """
