@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section, SymbolTableSection
 
 from edgetvm.codegen.linker_script import ImageLayout, image_layout, linker_script
 from edgetvm.errors import DoesNotFitError, ToolError
@@ -17,9 +19,6 @@ from edgetvm.target.types import Board, Memory, Target
 
 STACK_BYTES = 4096
 KIB = 1024
-
-_ALLOCATED = 0x2  # SHF_ALLOC
-_NO_BITS = "SHT_NOBITS"
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,9 @@ def link_image(
 def image_sizes(image: Path) -> ImageSizes:
     """What a linked image takes of flash and RAM."""
     with image.open("rb") as file:
-        allocated = [s for s in ELFFile(file).iter_sections() if s["sh_flags"] & _ALLOCATED and s["sh_size"]]
+        allocated = _allocated_sections(ELFFile(file))
         sections = {section.name: int(section["sh_size"]) for section in allocated}
-        flash = sum(sections[section.name] for section in allocated if section["sh_type"] != _NO_BITS)
+        flash = sum(sections[section.name] for section in allocated if section["sh_type"] != "SHT_NOBITS")
     ram = sum(sections.get(section, 0) for section in (".data", ".bss", ".arena"))
     return ImageSizes(sections, flash, ram, sections.get(".stack", 0))
 
@@ -85,27 +84,29 @@ def does_not_fit(name: str, where: str, layout: ImageLayout, needs: dict[str, in
 
 
 def _needs(objects: Sequence[Path], target: Target, layout: ImageLayout, roots: Sequence[str]) -> dict[str, int]:
-    """Bytes that the image needs of every region, by its name."""
+    """Bytes that the image needs of every region, by its name, gaps for alignment included."""
     with tempfile.TemporaryDirectory(prefix="edgetvm-image-") as scratch:
         script = linker_script(layout, roots, bounded=False)
-        sections = image_sizes(_link(objects, Path(scratch) / "image.elf", target, script)).sections
+        image = _link(objects, Path(scratch) / "image.elf", target, script)
+        with image.open("rb") as file:
+            elf = ELFFile(file)
+            ends = [(s.name, s["sh_addr"] + s["sh_size"]) for s in _allocated_sections(elf)]
+            ends.append((".rodata", _symbol(elf, "__data_end_lma")))  # initial values lie behind the code
     needs = dict.fromkeys((region.name for region in layout.regions), 0)
-    for section, size in sections.items():
-        for region in _regions_of(section, layout):
-            needs[region.name] += size
+    for section, end in ends:
+        region = layout.region_of(section)
+        needs[region.name] = max(needs[region.name], end - (region.address or 0))
     return needs
 
 
-def _regions_of(section: str, layout: ImageLayout) -> list[Memory]:
-    if section == ".data":
-        return [layout.variables, layout.code]
-    places = {
-        ".vectors": layout.vectors,
-        ".stack": layout.variables,
-        ".bss": layout.variables,
-        ".arena": layout.arena,
-    }
-    return [places.get(section, layout.code)]
+def _symbol(elf: ELFFile, name: str) -> int:
+    table = elf.get_section_by_name(".symtab")
+    assert isinstance(table, SymbolTableSection), "linked without stripping"
+    return int((table.get_symbol_by_name(name) or [])[0]["st_value"])
+
+
+def _allocated_sections(elf: ELFFile) -> list[Section]:
+    return [s for s in elf.iter_sections() if s["sh_flags"] & SH_FLAGS.SHF_ALLOC and s["sh_size"]]
 
 
 def _link(objects: Sequence[Path], out: Path, target: Target, script: str) -> Path:

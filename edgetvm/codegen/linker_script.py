@@ -30,6 +30,12 @@ class ImageLayout:
     arena: Memory
     stack_bytes: int
 
+    def region_of(self, section: str) -> Memory:
+        """Where ``section`` lies when the image runs; what has no place of its own lies with the code."""
+        if section in (".stack", ".data", ".bss"):
+            return self.variables
+        return {".vectors": self.vectors, ".arena": self.arena}.get(section, self.code)
+
 
 def image_layout(target: Target, board: Board | None, stack_bytes: int, arena_region: str | None = None) -> ImageLayout:
     """Choose a region for every part; ``arena_region`` names the arena's, by default the largest RAM."""
@@ -107,6 +113,7 @@ SECTIONS {{
         __data_end = .;
     }} > {variables} AT > {code}
     __data_lma = LOADADDR(.data);
+    __data_end_lma = LOADADDR(.data) + SIZEOF(.data);
     .bss (NOLOAD) : ALIGN(8) {{
         __bss_start = .;
         *(.bss .bss.* COMMON)
