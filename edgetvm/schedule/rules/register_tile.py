@@ -19,6 +19,9 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
 
 
+THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool gives its own 1 MiB
+
+
 @dataclass(frozen=True)
 class Tile:
     """`rows` x (`vectors` x `lanes`) accumulators; `steps` of the last reduction axis are unrolled."""
@@ -84,9 +87,10 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
 
     sch.set_scope(main, 0, "local")
     sch.reverse_compute_at(out, order[-1], preserve_unit_loops=True)
+    shared = _share_among_threads(sch, order, block, machine)
     for producer in producers:
-        _place_producer(sch, producer, above, panels_first or rows_fused, machine)
-    _share_among_threads(sch, order, block, machine)
+        at_root = panels_first or rows_fused or (shared and _row_bytes(sch, producer, reduced) > THREAD_STACK_BYTES)
+        _place_producer(sch, producer, above, at_root, machine)
     for loop in (step_inner, *tiles, column_vector):
         sch.unroll(loop)
     if tile.lanes > 1:
@@ -227,14 +231,23 @@ def _place_producer(sch: Schedule, producer: SBlockRV, above: list[LoopRV], at_r
     vectorize_last(sch, producer, machine)
 
 
-def _share_among_threads(sch: Schedule, order: list[LoopRV], block: s_tir.SBlock, machine: Machine) -> None:
+def _row_bytes(sch: Schedule, producer: SBlockRV, reduced: list[facts.Axis]) -> int:
+    """Bytes of the padded rows that one row of the output reads; with several threads they lie on the stack."""
+    store = facts.store_of(sch.get(producer))
+    if store is None or len(store.buffer.shape) < 3:
+        return 0
+    return facts.buffer_bytes(store.buffer) // int(store.buffer.shape[-3]) * facts.extent(reduced[0])
+
+
+def _share_among_threads(sch: Schedule, order: list[LoopRV], block: s_tir.SBlock, machine: Machine) -> bool:
     """Run the outermost loop of more than one iteration on the thread pool, if the kernel is worth it."""
     operations = math.prod(facts.extent(axis) for axis in block.iter_vars)
     if not machine.recipe.parallel_operations or operations < machine.recipe.parallel_operations:
-        return
+        return False
     loop = next((loop for loop in order if int(sch.get(loop).extent) > 1), None)
     if loop is not None:
         sch.parallel(loop)
+    return loop is not None
 
 
 def _finish_output(sch: Schedule, out: SBlockRV, tile: Tile, machine: Machine) -> None:
