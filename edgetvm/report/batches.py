@@ -17,9 +17,8 @@ from edgetvm.oracle.dataset import Dataset, Sample
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 _FIRST = 32  # samples of the first batch, from whose time the next size follows
-_GROWTH = 8
-_SECONDS = 20.0
-_BYTES = 128 * 1024 * 1024
+_SECONDS = 20.0  # of one batch
+_BYTES = 128 * 1024 * 1024  # of its inputs and outputs
 
 
 class Run(Protocol):
@@ -47,8 +46,7 @@ def run_batches(
         if progress is not None:
             progress("run", done, len(data))
         yield batch, _rows(package, measurement, len(batch)), measurement
-        growth = min(_GROWTH, _SECONDS / max(elapsed, 1e-3))
-        size = max(1, min(most, int(size * growth)))
+        size = max(1, min(most, int(size * _SECONDS / max(elapsed, 1e-3))))
 
 
 def _rows(package: Package, measurement: Measurement, count: int) -> list[Sample]:
