@@ -107,6 +107,16 @@ def test_files_of_a_package(compiled: Callable[..., edgetvm.Package], digits: Pa
     assert {path for path in others if not path.startswith(allowed)} == set()
 
 
+def test_a_target_of_ones_own_is_in_the_package(
+    compiled: Callable[..., edgetvm.Package], digits: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text((DOCS.parent / "targets" / "boards" / "nucleo-f746zg.toml").read_text())
+    rows = table(section(FORMATS.read_text(), "Package"), "file")
+    (name,) = [row[0].strip("`") for row in rows if row[1] == "own target"]
+    assert (compiled(digits, str(own)).path / name).read_text() == own.read_text()
+
+
 def test_preprocess_keys() -> None:
     text = section(FORMATS.read_text(), "Images")
     documented = {key for row in table(text, "key") for key in re.findall(r"`(\w+)`", row[0])}
