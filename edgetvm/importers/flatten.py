@@ -115,6 +115,8 @@ class Flattener:
         results: list[Array] | None
         if node.op_type in ("Shape", "Size") and not node.domain:
             values = {node.input[0]: np.broadcast_to(np.zeros((), np.int8), types[node.input[0]].shape)}
+        if node.op_type == "CastLike" and not node.domain and node.input[0] in values:
+            values = {**values, node.input[1]: np.zeros((), types[node.input[1]].dtype)}
         if any(name not in values for name in node.input if name):
             return False
         for _, shape in found.values():

@@ -24,13 +24,13 @@ def conv_transpose(call: Call) -> Expr:
     """
     shape, weights = call.type().shape, call.type(1).shape
     spatial = len(shape) - 2
-    kernel = list(weights[2:])
-    if list(call.attr("kernel_shape", kernel)) != kernel:
+    window = list(weights[2:])
+    if list(call.attr("kernel_shape", window)) != window:
         raise Refused("kernel_shape differs from the shape of its weights")
     groups = call.attr("group", 1)
     strides = call.attr("strides", [1] * spatial)
     dilations = call.attr("dilations", [1] * spatial)
-    before = _pads_before(call, kernel, strides, dilations)
+    before = _pads_before(call, window, strides, dilations)
     sizes = call.out().shape
     filters, per_group = weights[1], shape[1] // groups
     dtype = call.out().dtype
@@ -38,7 +38,7 @@ def conv_transpose(call: Call) -> Expr:
 
     def compute(x: te.Tensor, w: te.Tensor) -> te.Tensor:
         c = reduce_axis(per_group, name="c")
-        ks = [reduce_axis(k, name=f"k{d}") for d, k in enumerate(kernel)]
+        ks = [reduce_axis(k, name=f"k{d}") for d, k in enumerate(window)]
 
         def term(index: tuple[Any, ...]) -> Any:
             inside, place = reaching(index[1:-1], [k.var for k in ks], before, strides, dilations, shape[2:])

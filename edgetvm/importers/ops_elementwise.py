@@ -119,10 +119,11 @@ def shift(call: Call) -> Expr:
 
     def compute(x: Any, count: Any) -> Any:
         fits = tirx.all(count >= 0, count < bits) if signed else count < bits
-        safe = tirx.Select(fits, count, like(count, bits - 1))
+        safe = count & like(count, bits - 1)
         if left:
             return tirx.Select(fits, tirx.shift_left(x, safe), like(x, 0))
-        return tirx.shift_right(x, safe) if signed else tirx.Select(fits, tirx.shift_right(x, safe), like(x, 0))
+        fill = tirx.shift_right(x, like(x, bits - 1)) if signed else like(x, 0)
+        return tirx.Select(fits, tirx.shift_right(x, safe), fill)
 
     return pointwise(call, compute, call.x(), call.x(1), name="bitshift")
 

@@ -19,20 +19,30 @@ def along_axis(operator: Callable[[Expr, int], Expr]) -> Converter:
     """A converter of Softmax and its like; before opset 13 over the axis and all behind it."""
 
     def convert(call: Call) -> Expr:
-        shape, dtype = call.type().shape, call.out().dtype
-        x = call.x() if dtype != "float16" else call.emit(relax.op.astype(call.x(), "float32"))
+        shape = call.type().shape
         new = call.node.version >= 13
         axis = normal_axis(call.attr("axis", -1 if new else 1), len(shape))
-        flat = not new and axis != len(shape) - 1
-        if flat:
-            rows = int(np.prod(shape[:axis]))
-            x, axis = call.emit(relax.op.reshape(x, (rows, call.type().size // rows))), 1
-        result = operator(x, axis)
-        if flat:
-            result = relax.op.reshape(call.emit(result), shape)
-        return relax.op.astype(call.emit(result), dtype) if dtype == "float16" else result
+        if new or axis == len(shape) - 1:
+            return _softmax(call, operator, call.x(), axis)
+        rows = int(np.prod(shape[:axis]))
+        flat = call.emit(relax.op.reshape(call.x(), (rows, call.type().size // rows)))
+        return relax.op.reshape(call.emit(_softmax(call, operator, flat, 1)), shape)
 
     return convert
+
+
+def _softmax(call: Call, operator: Callable[[Expr, int], Expr], x: Expr, axis: int) -> Expr:
+    """In half precision the exponentials and their sum are rounded to it, as ONNX's reference does."""
+    if call.out().dtype != "float16":
+        return operator(x, axis)
+    if call.node.op != "Softmax":
+        result = call.emit(operator(call.emit(relax.op.astype(x, "float32")), axis))
+        return relax.op.astype(result, "float16")
+    shifted = call.emit(relax.op.subtract(x, call.emit(relax.op.max(x, [axis], True))))
+    wide = call.emit(relax.op.exp(call.emit(relax.op.astype(shifted, "float32"))))
+    powers = call.emit(relax.op.astype(wide, "float16"))
+    total = call.emit(relax.op.sum(call.emit(relax.op.astype(powers, "float32")), [axis], True))
+    return relax.op.divide(powers, call.emit(relax.op.astype(total, "float16")))
 
 
 def hardmax(call: Call) -> Expr:
