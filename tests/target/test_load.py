@@ -186,3 +186,23 @@ def test_candidates_are_checked(tmp_path: Path) -> None:
     path.write_text('name = "h"\nsource = "s"\n[[candidate]]\nmachine = "m"\nprocessor = "p"\nflagz = []\n')
     with pytest.raises(TargetError, match=r"h\.toml: \[\[candidate\]\] 1: unknown key 'flagz'"):
         read_candidates(read_toml(path, "h.toml"))
+
+
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", (targets_dir() / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_of_the_readme_load(text: str, tmp_path: Path) -> None:
+    assert load_text(tmp_path, text).name in text
+
+
+def test_the_readme_knows_every_key() -> None:
+    page = (targets_dir() / "README.md").read_text()
+    keys = {key for path in targets_dir().rglob("*.toml") for key in re.findall(r"^(\w+) *=", path.read_text(), re.M)}
+    assert len(EXAMPLES) == 2
+    assert [key for key in sorted(keys - {"machine", "processor", "flags"}) if f"`{key}`" not in page] == []
+
+
+def test_the_page_on_targets_names_them_all() -> None:
+    page = (targets_dir().parent / "docs" / "targets.md").read_text()
+    assert [name for name in list_targets() if f"`{name}`" not in page] == []
