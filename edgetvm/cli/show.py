@@ -23,12 +23,14 @@ def print_json(value: Mapping[str, object]) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under a title; columns whose name starts with ``>`` are set flush right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    _console().print(table)
+    console = _console()
+    console.print(title)
+    console.print(table)
 
 
 def print_figures(title: str, rows: Iterable[tuple[str, str]]) -> None:
