@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +18,18 @@ from edgetvm.target.types import Processor
 GLIBC = "2.28"  # Debian 10, Ubuntu 18.10, RHEL 8 and whatever is newer can run the result
 TIMEOUT_S = 600.0
 
+# Variables that would change what is compiled: folders of headers and libraries, zig's own.
+_MEDDLING = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "ZIG_")
 _FLOAT_SUFFIX = {"hard": "hf", "soft": "", None: ""}
 
 
 def run_zig(arguments: Sequence[str], cwd: Path | None = None) -> str:
     """Run one zig command and return what it printed; ToolError with its first error otherwise."""
-    zig_dir()
-    with _environment() as environment:
-        try:
+    command = [str(zig_dir() / "zig"), *arguments]
+    try:
+        with _environment() as environment:
             done = subprocess.run(
-                [sys.executable, "-m", "ziglang", *arguments],
+                command,
                 cwd=cwd,
                 env=environment,
                 capture_output=True,
@@ -37,8 +38,10 @@ def run_zig(arguments: Sequence[str], cwd: Path | None = None) -> str:
                 timeout=TIMEOUT_S,
                 check=False,
             )
-        except subprocess.TimeoutExpired as error:
-            raise ToolError(f"zig {arguments[0]} took more than {TIMEOUT_S:.0f} s and was stopped") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"zig {arguments[0]} took more than {TIMEOUT_S:.0f} s and was stopped") from error
+    except OSError as error:
+        raise ToolError(f"zig {arguments[0]} cannot run: {error.strerror}: {error.filename}") from error
     if done.returncode != 0:
         raise ToolError(f"zig {arguments[0]} failed: {_first_error(done.stderr) or f'status {done.returncode}'}")
     return done.stdout
@@ -81,7 +84,7 @@ def _environment() -> Iterator[dict[str, str]]:
     """
     lasting = writable(cache_dir())
     with tempfile.TemporaryDirectory(prefix="edgetvm-zig-") as scratch:
-        yield os.environ | {
+        yield {name: value for name, value in os.environ.items() if not name.startswith(_MEDDLING)} | {
             "ZIG_GLOBAL_CACHE_DIR": str(lasting / "zig") if lasting else f"{scratch}/global",
             "ZIG_LOCAL_CACHE_DIR": f"{scratch}/local",
         }

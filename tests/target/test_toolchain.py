@@ -197,3 +197,19 @@ def test_it_works_without_a_cache_folder(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "below"))
     compiled = compile_text(tmp_path, "int f(void); int f(void) { return 1; }", "cortex-m4")
     assert "f" in symbols(compiled, defined=True)
+
+
+def test_variables_of_the_user_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "traps").mkdir()
+    (tmp_path / "traps" / "math.h").write_text("#error included from the environment\n")
+    for name in ("CPATH", "C_INCLUDE_PATH", "ZIG_LIB_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "traps"))
+    assert compile_text(tmp_path, "#include <math.h>\nint x;").exists()
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.c").write_text("int x;")
+    with pytest.raises(ToolError, match=r"zig cc failed: .*FileNotFound"):
+        compile_sources([tmp_path / "text.c"], tmp_path / "nothing", load_target("cortex-m4"))
+    with pytest.raises(ToolError, match="zig cc cannot run: No such file or directory"):
+        run_zig(["cc"], cwd=tmp_path / "nothing")
