@@ -9,7 +9,7 @@ import tvm
 from tvm import relax
 
 from edgetvm.importers.types import ImportedModel
-from edgetvm.passes.provenance import bindings_of, trace_sources
+from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
 
 # Reshapes cost nothing: they stay operators, which the memory planner turns into views.
@@ -39,6 +39,9 @@ def optimize(model: ImportedModel) -> OptimizedModel:
         before = tvm.transform.Sequential(graph_passes())(model.module)
         after = relax.transform.FuseOps(fuse_opt_level=2)(before)
         fused = relax.transform.FuseTIR()(after)
-    named = {var: model.sources.get(var.name, ()) for var in bindings_of(before["main"])}
+    named: dict[relax.Var, tuple[str, ...]] = {}
+    for block in before["main"].body.blocks:
+        for binding in block.bindings:  # a second name for a value, as outputs have, is no node
+            named[binding.var] = named.get(binding.value, model.sources.get(binding.var.name, ()))
     sources = trace_sources(after, fused, trace_sources(before, after, named))
     return OptimizedModel(fused, sources)

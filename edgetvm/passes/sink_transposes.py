@@ -7,7 +7,8 @@ it is and pass the transpose on; all others, and the outputs, get it for real.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ import tvm
 from tvm import relax
 
 Axes = tuple[int, ...]
+
+_PERMUTE = tvm.ir.Op.get("relax.permute_dims")
 
 
 def _names(text: str) -> frozenset[str]:
@@ -56,6 +59,7 @@ class SinkTransposes:
         if "Primitive" in (func.attrs or {}):
             return func
         builder = relax.BlockBuilder()
+        fresh = _fresh_names({binding.var.name for block in func.body.blocks for binding in block.bindings})
         values: dict[relax.Var, Lazy | tvm.ir.Expr] = {param: param for param in func.params}
         done: dict[tuple[tvm.ir.Expr, Axes], tvm.ir.Expr] = {}
 
@@ -75,7 +79,7 @@ class SinkTransposes:
                 return relax.const(np.ascontiguousarray(expr.value.numpy().transpose(axes)), str(expr.ty.dtype))
             key = (expr, axes)
             if key not in done:
-                done[key] = builder.emit(_transpose(expr, axes), "transpose")
+                done[key] = builder.emit(_transpose(expr, axes), next(fresh))
             return done[key]
 
         with builder.function("main", list(func.params)):
@@ -91,10 +95,12 @@ class SinkTransposes:
                             expr = value.expr if plain else builder.emit(value.expr, name)
                             values[binding.var] = Lazy(expr, value.axes)
                         else:
-                            values[binding.var] = builder.emit(value, name)
+                            values[binding.var] = value if isinstance(value, relax.Var) else builder.emit(value, name)
                 result = builder.emit_output(real(func.body.body))
             builder.emit_func_output(result)
         rebuilt = builder.get()["main"]
+        if _count_transposes(rebuilt) > _count_transposes(func):
+            return func  # a tensor needed in two places, as it is and transposed
         return rebuilt.with_attrs(func.attrs) if func.attrs else rebuilt
 
 
@@ -166,6 +172,16 @@ def _transpose(expr: tvm.ir.Expr, axes: Axes) -> tvm.ir.Expr:
     if moved == sorted(moved):
         return relax.op.reshape(expr, [shape[axis] for axis in axes])
     return relax.op.permute_dims(expr, list(axes))
+
+
+def _fresh_names(taken: set[str]) -> Iterator[str]:
+    """Names that no node of the model has, so that bindings keep theirs."""
+    return (name for name in map("transpose_{}".format, itertools.count()) if name not in taken)
+
+
+def _count_transposes(func: relax.Function) -> int:
+    bindings = [binding.value for block in func.body.blocks for binding in block.bindings]
+    return sum(isinstance(value, tvm.ir.Call) and value.op == _PERMUTE for value in bindings)
 
 
 def _axes(axes: Sequence[int], rank: int) -> Axes:

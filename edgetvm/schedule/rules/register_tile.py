@@ -60,6 +60,8 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
     rows_fused = _flatten_rows(sch, main, out)
     block = sch.get(main)
     spatial, reduced = facts.spatial_axes(block), facts.reduction_axes(block)
+    if not reduced:  # all were of one iteration, and flattening removed them
+        return None
     lanes = vector_lanes(block, spatial[-1], machine)
     tile = choose_tile(
         rows=facts.extent(spatial[-2]) if len(spatial) > 1 else 1,
