@@ -18,7 +18,6 @@ from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
 
-
 THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool gives its own 1 MiB
 
 
