@@ -60,7 +60,7 @@ def link_image(
             raise
         needs = _needs(objects, target, layout, roots)
         where = (board or target.board or target).name
-        raise does_not_fit(name or out.stem, where, layout, needs) from error
+        raise _does_not_fit(name or out.stem, where, layout, needs) from error
 
 
 def image_sizes(image: Path) -> ImageSizes:
@@ -73,7 +73,7 @@ def image_sizes(image: Path) -> ImageSizes:
     return ImageSizes(sections, flash, ram, sections.get(".stack", 0))
 
 
-def does_not_fit(name: str, where: str, layout: ImageLayout, needs: dict[str, int]) -> DoesNotFitError:
+def _does_not_fit(name: str, where: str, layout: ImageLayout, needs: dict[str, int]) -> DoesNotFitError:
     """The error about the region that lacks most."""
     short: Memory = max(layout.regions, key=lambda region: needs[region.name] - region.bytes)
     what = "flash" if short.kind == "flash" else "RAM"

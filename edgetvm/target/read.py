@@ -40,6 +40,7 @@ def read_processor(table: TomlTable) -> Processor:
         raise table.error(f"os of arch '{arch}' must be '{_OS[arch]}', is '{processor.os}'")
     if processor.float_abi not in _FLOAT_ABIS.get(arch, (None,)):
         raise table.error(f"float_abi of arch '{arch}' cannot be {processor.float_abi!r}")
+    _check_triple(processor, table)
     if processor.vector_bytes not in (0, 8, 16, 32, 64) or (processor.vector_bytes == 0) != (
         processor.vector_registers == 0
     ):
@@ -47,6 +48,16 @@ def read_processor(table: TomlTable) -> Processor:
             f"{processor.vector_registers} vector_registers of {processor.vector_bytes} vector_bytes cannot be"
         )
     return processor
+
+
+def _check_triple(processor: Processor, table: TomlTable) -> None:
+    """In LLVM's short forms ("thumbv7m-none-eabi") the ABI is taken for the system, and its library calls are wrong."""
+    parts = processor.triple.split("-")
+    if processor.arch != "c" and (len(parts) != 4 or parts[2] != processor.os):
+        raise table.error(
+            f"triple '{processor.triple}' must be architecture, vendor, '{processor.os}' and ABI",
+            "such as thumbv7em-none-none-eabihf or aarch64-unknown-linux-gnu",
+        )
 
 
 def read_board(table: TomlTable) -> Board:

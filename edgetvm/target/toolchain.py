@@ -35,11 +35,11 @@ def compile_sources(
     if len(set(objects)) != len(objects):
         raise ValueError(f"two sources of one name: {', '.join(map(str, sources))}")
     for source, obj in zip(sources, objects, strict=True):
-        run_zig(compile_command(source, obj, target, include_dirs, flags, libc), cwd=source.resolve().parent)
+        run_zig(_compile_command(source, obj, target, include_dirs, flags, libc), cwd=source.resolve().parent)
     return objects
 
 
-def compile_command(
+def _compile_command(
     source: Path, obj: Path, target: Target, include_dirs: Sequence[Path], flags: Sequence[str], libc: str | None
 ) -> list[str]:
     """The arguments for zig that compile one source, to be run in the source's folder."""

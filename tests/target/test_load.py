@@ -21,7 +21,7 @@ PROCESSOR = """
 name             = "my-core"
 source           = "a datasheet"
 arch             = "thumb"
-triple           = "thumbv7em-none-eabihf"
+triple           = "thumbv7em-none-none-eabihf"
 cpu              = "cortex-m4"
 float_abi        = "hard"
 zig_cpu          = "cortex_m4+vfp4d16sp"
@@ -111,12 +111,14 @@ BROKEN = [
     (BOARD, 'name = "ram"', 'name = "flash"', "two memory regions have one name"),
     (BOARD, "[[memory]]", "[[memory", "mine.toml: not a TOML file"),
     (PROCESSOR, '"thumb"', '"sparc"', "arch 'sparc' is none of x86_64"),
-    (PROCESSOR, '"cortex-m4"', '"cortex-m44"', "LLVM knows no cpu 'cortex-m44' for thumbv7em-none-eabihf"),
+    (PROCESSOR, '"cortex-m4"', '"cortex-m44"', "LLVM knows no cpu 'cortex-m44' for thumbv7em-none-none-eabihf"),
     (PROCESSOR, 'float_abi        = "hard"', 'float_abi = "hard"\nos = "linux"', "os of arch 'thumb' must be 'none'"),
     (PROCESSOR, '"hard"', '"firm"', "float_abi of arch 'thumb' cannot be 'firm'"),
     (PROCESSOR, "zig_cpu", "vector_bytes = 16\nzig_cpu", "0 vector_registers of 16 vector_bytes cannot be"),
     (PROCESSOR, "zig_cpu", 'features = ["+mvee"]\nzig_cpu', "feature '+mvee' has no effect on cortex-m4 in LLVM"),
     (PROCESSOR, "zig_cpu", 'features = ["+sve"]\nzig_cpu', "feature '+sve' has no effect on cortex-m4 in LLVM"),
+    (PROCESSOR, "none-none", "none", "triple 'thumbv7em-none-eabihf' must be architecture, vendor, 'none' and ABI"),
+    (PROCESSOR, "none-none", "none-linux", "must be architecture, vendor, 'none' and ABI"),
     (PROCESSOR, "zig_cpu", "zig_core", "key 'zig_cpu' is missing"),
 ]
 

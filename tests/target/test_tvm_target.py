@@ -14,6 +14,7 @@ from tvm import te, tirx
 
 from edgetvm.codegen.lower import build, lower
 from edgetvm.errors import TargetError
+from edgetvm.resources import targets_dir
 from edgetvm.target.load import list_targets, load_target
 from edgetvm.target.toolchain import compile_sources, link_program
 from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
@@ -134,7 +135,6 @@ def test_one_function_of_c_has_no_target_in_it() -> None:
 
 # exp is called with a float argument: the wrong float ABI would pass it in the wrong register.
 MAIN = """
-%s
 void kernel(float *a, float *b, float *c, float *out);
 static float a[16], b[16], c[16], out[16];
 int main(void) {
@@ -164,9 +164,9 @@ ON_BOARDS = {
 }
 
 
-def write_main(folder: Path, first_line: str = "") -> Path:
+def write_main(folder: Path) -> Path:
     path = folder / "main.c"
-    path.write_text(MAIN % first_line)
+    path.write_text(MAIN)
     return path
 
 
@@ -198,3 +198,16 @@ def test_cortex_m_objects_link_and_run(name: str, board: str, tmp_path: Path) ->
     target = load_target(name)
     image = bare_metal.link_program(write_main(tmp_path), target, board, [write_kernel(tmp_path, name)])
     assert bare_metal.run_image(image, board) == (42, "")
+
+
+def test_a_core_of_the_users_own_links_and_runs(tmp_path: Path) -> None:
+    text = (targets_dir() / "README.md").read_text()
+    (tmp_path / "mine.toml").write_text(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[1])
+    target = load_target(str(tmp_path / "mine.toml"))
+    assert target.processor.features == ("-vfp2sp",)
+    own = tvm_target(target)
+    kernel = build([lower("kernel", make_kernel(*KERNELS["exp"]).mod["main"], own)], own)
+    assert "__aeabi_fmul" in kernel.inspect_source("asm")
+    kernel.write_to_file(str(tmp_path / "kernel.o"))
+    image = bare_metal.link_program(write_main(tmp_path), target, "qemu-mps2-an386", [tmp_path / "kernel.o"])
+    assert bare_metal.run_image(image, "qemu-mps2-an386") == (42, "")
