@@ -54,10 +54,10 @@ def test_each_has_a_docstring(name: str) -> None:
     assert doc and not doc.startswith(f"{name}(")
 
 
-@pytest.mark.parametrize("error", vars(errors).values(), ids=str)
-def test_every_error_is_one_a_user_can_catch(error: object) -> None:
-    if inspect.isclass(error):
-        assert issubclass(error, edgetvm.EdgeTVMError) and error.__doc__
+def test_every_error_is_one_a_user_can_catch() -> None:
+    classes = [value for value in vars(errors).values() if inspect.isclass(value)]
+    assert len(classes) > 5
+    assert [value for value in classes if not issubclass(value, edgetvm.EdgeTVMError) or not value.__doc__] == []
 
 
 @pytest.mark.parametrize(("name", "function"), callables(), ids=[name for name, _ in callables()])
