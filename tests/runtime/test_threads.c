@@ -167,6 +167,24 @@ static void test_a_slow_thread_holds_nobody_up(void) {
     edgetvm_threads_stop();
 }
 
+static int use_what_kernels_may(int task_id, task_environment *environment, void *closure) {
+    const struct timespec moment = {0, 1000 * 1000};
+    volatile char scratch[256 << 10];
+    int i;
+    (void)environment, (void)closure;
+    for (i = 0; i < (int)sizeof scratch; i += 4096) {
+        scratch[i] = (char)task_id;
+    }
+    nanosleep(&moment, NULL); /* lets every thread have a task */
+    return scratch[4096] == (char)task_id ? 0 : 1;
+}
+
+static void test_stack_of_workers(void) {
+    CHECK(edgetvm_threads_start(3) == 0);
+    CHECK(launch(use_what_kernels_may, NULL) == 0);
+    edgetvm_threads_stop();
+}
+
 static void *launch_many(void *closure) {
     int i;
     for (i = 0; i < 500; i++) {
@@ -217,6 +235,7 @@ int main(void) {
     test_a_failing_task_is_reported();
     test_nested_launches_run_alone();
     test_a_slow_thread_holds_nobody_up();
+    test_stack_of_workers();
     test_two_callers_at_once();
     test_start_and_stop();
     return 0;
