@@ -9,6 +9,7 @@ import tvm
 from tvm import relax
 
 from edgetvm.importers.types import ImportedModel
+from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
 
@@ -30,6 +31,7 @@ def graph_passes() -> list[tvm.transform.Pass]:
         SinkTransposes(),
         relax.transform.LegalizeOps(skip_ops=_VIEWS),
         relax.transform.AnnotateTIROpPattern(),
+        MarkElementwise(),
     ]
 
 

@@ -15,9 +15,12 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from edgetvm.passes.elementwise_kernel import permuted_kernel
+
 Axes = tuple[int, ...]
 
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")
+_CALL_TIR = tvm.ir.Op.get("relax.call_tir")
 
 
 def _names(text: str) -> frozenset[str]:
@@ -45,20 +48,18 @@ class Lazy:
     axes: Axes
 
 
-@relax.transform.function_pass(opt_level=0, name="SinkTransposes")
+@tvm.transform.module_pass(opt_level=0, name="SinkTransposes")
 class SinkTransposes:
     """``relu(permute_dims(x, p))`` becomes ``permute_dims(relu(x), p)``; two transposes in a row become one, or none.
 
     Values, dtypes and the function's border are unchanged.
     """
 
-    def transform_function(
-        self, func: relax.Function, _module: tvm.IRModule, _context: tvm.transform.PassContext
-    ) -> relax.Function:
-        """Rebuild `func` binding by binding."""
-        if "Primitive" in (func.attrs or {}):
-            return func
-        builder = relax.BlockBuilder()
+    def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
+        """Rebuild `main` binding by binding; elementwise kernels in another order join the others."""
+        func = module["main"]
+        kernels = {name: kernel for name, kernel in module.functions.items() if name.name_hint != "main"}
+        builder = relax.BlockBuilder(tvm.IRModule(kernels))
         fresh = _fresh_names({binding.var.name for block in func.body.blocks for binding in block.bindings})
         values: dict[relax.Var, Lazy | tvm.ir.Expr] = {param: param for param in func.params}
         done: dict[tuple[tvm.ir.Expr, Axes], tvm.ir.Expr] = {}
@@ -88,6 +89,8 @@ class SinkTransposes:
                     for binding in block.bindings:
                         value = _sink(binding.value, values, transposed)
                         if value is None:
+                            value = _sink_kernel(binding.value, values, transposed, module, builder)
+                        if value is None:
                             value = _with_operands(binding.value, real)
                         name = binding.var.name
                         if isinstance(value, Lazy):
@@ -98,10 +101,12 @@ class SinkTransposes:
                             values[binding.var] = value if isinstance(value, relax.Var) else builder.emit(value, name)
                 result = builder.emit_output(real(func.body.body))
             builder.emit_func_output(result)
-        rebuilt = builder.get()["main"]
-        if _count_transposes(rebuilt) > _count_transposes(func):
-            return func  # a tensor needed in two places, as it is and transposed
-        return rebuilt.with_attrs(func.attrs) if func.attrs else rebuilt
+        rebuilt = builder.get()
+        if _count_transposes(rebuilt["main"]) > _count_transposes(func):
+            return module  # a tensor needed in two places, as it is and transposed
+        if func.attrs:
+            rebuilt["main"] = rebuilt["main"].with_attrs(func.attrs)
+        return rebuilt
 
 
 def _sink(
@@ -142,6 +147,29 @@ def _sink(
     if name in ("nn.softmax", "nn.log_softmax"):
         return Lazy(getattr(relax.op.nn, name[3:])(lazy.expr, axes[int(expr.attrs.axis) % rank]), axes)
     return None
+
+
+def _sink_kernel(
+    expr: tvm.ir.Expr,
+    values: dict[relax.Var, Lazy | tvm.ir.Expr],
+    transposed: Callable[[tvm.ir.Expr, Axes], tvm.ir.Expr],
+    module: tvm.IRModule,
+    builder: relax.BlockBuilder,
+) -> Lazy | None:
+    """A call of an elementwise kernel as a lazy transpose of the same kernel in another axis order."""
+    if not isinstance(expr, tvm.ir.Call) or expr.op != _CALL_TIR or isinstance(expr.ty, relax.TupleType):
+        return None
+    operands = [values.get(arg, arg) if isinstance(arg, relax.Var) else arg for arg in expr.args[1].fields]
+    axes = next((operand.axes for operand in operands if isinstance(operand, Lazy)), None)
+    kernel = permuted_kernel(module[expr.args[0]], axes) if axes and len(expr.args) == 2 else None
+    if axes is None or kernel is None:
+        return None
+    inside = [_in_order(operand, axes, transposed) for operand in operands]
+    shape = [0] * len(axes)
+    for axis, extent in zip(axes, expr.ty.shape, strict=True):
+        shape[axis] = int(extent)
+    name = builder.add_func(kernel, expr.args[0].name_hint)
+    return Lazy(relax.call_tir(name, inside, relax.TensorType(shape, str(expr.ty.dtype))), axes)
 
 
 def _in_order(
