@@ -25,9 +25,7 @@ class ConvolutionsBefore:
     """Two convolutions as the importer gives them: NCHW outside, NHWC inside."""
 
     @R.function
-    def main(
-        x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((3, 3, 4, 4), "float32")
-    ) -> R.Tensor((1, 4), "float32"):
+    def main(x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((3, 3, 4, 4), "float32")) -> R.Tensor((1, 4), "float32"):
         with R.dataflow():
             a = R.permute_dims(x, [0, 2, 3, 1])
             b = R.nn.conv2d(a, w, padding=[1, 1, 1, 1], data_layout="NHWC", kernel_layout="HWIO", out_layout="NHWC")
@@ -49,9 +47,7 @@ class ConvolutionsAfter:
     """One transpose is left: that of the input."""
 
     @R.function
-    def main(
-        x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((3, 3, 4, 4), "float32")
-    ) -> R.Tensor((1, 4), "float32"):
+    def main(x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((3, 3, 4, 4), "float32")) -> R.Tensor((1, 4), "float32"):
         with R.dataflow():
             a = R.permute_dims(x, [0, 2, 3, 1])
             b = R.nn.conv2d(a, w, padding=[1, 1, 1, 1], data_layout="NHWC", kernel_layout="HWIO", out_layout="NHWC")
@@ -75,9 +71,9 @@ class RealTensorWanted:
     """Reshape reads elements in memory order and matmul has fixed axes: both take the transposed tensor itself."""
 
     @R.function
-    def main(
-        x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((8, 3), "float32")
-    ) -> R.Tuple(R.Tensor((24, 8), "float32"), R.Tensor((1, 6, 4, 3), "float32")):
+    def main(x: R.Tensor((1, 4, 6, 8), "float32"), w: R.Tensor((8, 3), "float32")) -> R.Tuple(
+        R.Tensor((24, 8), "float32"), R.Tensor((1, 6, 4, 3), "float32")
+    ):
         with R.dataflow():
             a = R.permute_dims(x, [0, 2, 1, 3])
             b = R.reshape(a, [24, 8])
