@@ -16,9 +16,13 @@ from . import ops_normalize as normalize
 from . import ops_order as order
 from . import ops_pooling as pooling
 from . import ops_quantize as quantize
+from . import ops_recurrent as recurrent
 from . import ops_reduce as reduce
+from . import ops_resize as resize
+from . import ops_sample as sample
 from . import ops_scatter as scatter
 from . import ops_shape as shape
+from . import ops_signal as signal
 from . import ops_slice as slices
 from .convert import Converter
 
@@ -152,16 +156,21 @@ LAYER: Mapping[str, Converter] = {
     "Conv": convolution.conv,
     "ConvInteger": quantize.conv_integer,
     "ConvTranspose": deconvolution.conv_transpose,
+    "DFT": signal.dft,
+    "DeformConv": sample.deform_conv,
     "DequantizeLinear": quantize.dequantize_linear,
     "Einsum": linear.einsum,
     "Gemm": linear.gemm,
+    "GRU": recurrent.recurrent("GRU"),
     "GlobalAveragePool": pooling.global_pool(reduce.by(op.mean)),
     "GlobalLpPool": pooling.global_lp_pool,
     "GlobalMaxPool": pooling.global_pool(reduce.extreme(largest=True)),
+    "GridSample": sample.grid_sample,
     "GroupNormalization": normalize.group_normalization,
     "Hardmax": normalize.hardmax,
     "InstanceNormalization": normalize.instance_normalization,
     "LRN": normalize.lrn,
+    "LSTM": recurrent.recurrent("LSTM"),
     "LayerNormalization": normalize.layer_normalization,
     "LogSoftmax": normalize.along_axis(op.nn.log_softmax),
     "LpNormalization": normalize.lp_normalization,
@@ -174,7 +183,12 @@ LAYER: Mapping[str, Converter] = {
     "QLinearMatMul": quantize.qlinear_matmul,
     "QuantizeLinear": quantize.quantize_linear,
     "RMSNormalization": normalize.rms_normalization,
+    "RNN": recurrent.recurrent("RNN"),
+    "Resize": resize.resize,
+    "RoiAlign": sample.roi_align,
+    "STFT": signal.stft,
     "Softmax": normalize.along_axis(op.nn.softmax),
+    "Upsample": resize.upsample,
 }
 
 CONVERTERS: Mapping[str, Converter] = {**ELEMENTWISE, **MOVEMENT, **REDUCTION, **LAYER}
