@@ -9,10 +9,10 @@ from dataclasses import replace
 import tvm
 import tvm_ffi
 from tvm import tirx
-from tvm.ir.prim import FloatImm
+from tvm.ir.prim import FloatImm, Max, Min
 from tvm.tirx.buffer import BufferType
 
-from edgetvm.codegen.entry import ModelCode, kernel_prototype
+from edgetvm.codegen.entry import ModelCode, c_type, kernel_prototype
 from edgetvm.codegen.lower import LoweredKernel, build
 
 _LITERAL = "edgetvm_literal_"
@@ -25,9 +25,11 @@ def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:
     constants are written in hexadecimal, since it prints only seven digits of them.
     """
     literals: list[str] = []
-    kernels = [_exact_literals(kernel, literals) for kernel in code.kernels]
+    extremes: set[tuple[str, str]] = set()
+    kernels = [_for_c(kernel, literals, extremes) for kernel in code.kernels]
     text = build(kernels, target).inspect_source()
     lines = [f'#include "{code.name}.h"', "", "#include <math.h>", "#include <stdbool.h>", "#include <string.h>", ""]
+    lines += [_extreme_function(*extreme) for extreme in sorted(extremes)]
     lines += [kernel_prototype(code, kernel) + ";" for kernel in code.kernels]
     for kernel in code.kernels:
         signature, body = _function(text, kernel.name)
@@ -47,9 +49,12 @@ def _function(text: str, name: str) -> tuple[str, str]:
     return found.group(1), found.group(2)
 
 
-def _exact_literals(kernel: LoweredKernel, literals: list[str]) -> LoweredKernel:
-    """Put calls of `edgetvm_literal_<index>` in the place of floating-point constants.
+def _for_c(kernel: LoweredKernel, literals: list[str], extremes: set[tuple[str, str]]) -> LoweredKernel:
+    """Rewrite what TVM prints badly in C.
 
+    Floating-point constants become calls of `edgetvm_literal_<index>`, replaced in the text later.
+    Max and Min become calls of functions of our own: TVM keeps their operands in variables that it
+    takes for valid even after the memory they came from has changed.
     Register arrays become plain ones: C has no word for them, and compilers see it for themselves.
     """
     plain: dict[tirx.Buffer, tirx.Buffer] = {}
@@ -58,6 +63,12 @@ def _exact_literals(kernel: LoweredKernel, literals: list[str]) -> LoweredKernel
         literals.append(_c_float(float(number.value), str(number.ty.dtype)))
         return tirx.call_pure_extern(str(number.ty.dtype), f"{_LITERAL}{len(literals) - 1}")
 
+    def extreme(expr: Max | Min) -> tvm.ir.Expr:
+        dtype = str(expr.ty.dtype)
+        kind = "max" if isinstance(expr, Max) else "min"
+        extremes.add((kind, dtype))
+        return tirx.call_pure_extern(dtype, f"edgetvm_{kind}_{dtype}", expr.a, expr.b)
+
     def declare(var: tvm.ir.Var) -> tvm.ir.Var:
         if not isinstance(var.ty, BufferType) or str(var.scope()) != "local":
             return var
@@ -65,8 +76,14 @@ def _exact_literals(kernel: LoweredKernel, literals: list[str]) -> LoweredKernel
             plain[var] = tirx.decl_buffer(var.shape, str(var.dtype), var.name)
         return plain[var]
 
-    body = tvm_ffi.structural_map(kernel.func.body, ((FloatImm, spell), (tvm.ir.Var, declare)))
+    body = tvm_ffi.structural_map(kernel.func.body, ((FloatImm, spell), ((Max, Min), extreme), (tvm.ir.Var, declare)))
     return replace(kernel, func=tirx.PrimFunc(kernel.func.params, body, kernel.func.ret_type, kernel.func.attrs))
+
+
+def _extreme_function(kind: str, dtype: str) -> str:
+    ctype, sign = c_type(dtype), ">" if kind == "max" else "<"
+    name = f"edgetvm_{kind}_{dtype}"
+    return f"static inline {ctype} {name}({ctype} a, {ctype} b)\n{{\n    return a {sign} b ? a : b;\n}}\n"
 
 
 def _c_float(value: float, dtype: str) -> str:
