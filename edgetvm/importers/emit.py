@@ -15,10 +15,11 @@ from .types import Refusal
 
 def emit_module(
     graph: Graph, converters: Mapping[str, Converter]
-) -> tuple[IRModule | None, dict[str, tuple[str, ...]], list[Refusal]]:
+) -> tuple[IRModule, dict[str, tuple[str, ...]], list[Refusal]]:
     """The module, the ONNX nodes of each binding by variable name, and the nodes refused.
 
-    With a refusal there is no module; the nodes after it are still tried, so that all are named.
+    A refused node leaves zeros in its place, so that the nodes after it are tried too; that
+    module only serves to find every refusal.
     """
     builder = relax.BlockBuilder()
     emitter = Emitter(graph, builder)
@@ -32,9 +33,9 @@ def emit_module(
                 if reason is not None:
                     refusals.append(Refusal(node.name, node.operator, reason))
             results = _results(emitter, graph)
-            exprs = [builder.emit_output(result) for result in results]
+            exprs = [builder.emit_output(result) for result in results or [relax.const(0, "int32")]]
         builder.emit_func_output(exprs[0] if len(exprs) == 1 else relax.Tuple(exprs))
-    return (None if refusals else builder.finalize()), emitter.sources, refusals
+    return builder.finalize(), emitter.sources, refusals
 
 
 def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) -> str | None:

@@ -9,6 +9,7 @@ import onnx
 from edgetvm.errors import ModelError
 
 from .graph import DTYPES, Refused, Tensor, dtype_name
+from .types import Refusal
 
 
 def runtime_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -17,24 +18,33 @@ def runtime_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def freeze_inputs(file: str, graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Type of every run-time input by name; `Refused` for what no tensor kernel can take."""
+def freeze_inputs(
+    file: str, graph: onnx.GraphProto, shapes: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, Tensor], list[Refusal]]:
+    """Type of every run-time input by name; those that no kernel can take are refused instead."""
     values = runtime_inputs(graph)
     names = [value.name for value in values]
     for name in shapes:
         if name not in names:
             raise ModelError(f"{file}: no input named '{name}'", hint=f"inputs: {', '.join(names)}")
-    return {value.name: _freeze(file, value, shapes.get(value.name)) for value in values}
+    types: dict[str, Tensor] = {}
+    refusals = []
+    for value in values:
+        try:
+            types[value.name] = _freeze(file, value, shapes.get(value.name))
+        except Refused as refused:
+            refusals.append(Refusal(value.name, "input", str(refused)))
+    return types, refusals
 
 
 def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) -> Tensor:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise Refused(f"input '{value.name}' is of kind {(kind or 'unknown').removesuffix('_type')}, not a tensor")
+        raise Refused(f"it is of kind {(kind or 'unknown').removesuffix('_type')}, not a tensor")
     tensor = value.type.tensor_type
     dtype = dtype_name(tensor.elem_type)
     if dtype not in DTYPES:
-        raise Refused(f"input '{value.name}' has element type {dtype}")
+        raise Refused(f"element type {dtype} is not supported")
     declared = list(tensor.shape.dim) if tensor.HasField("shape") else None
     if declared is None and given is None:
         raise ModelError(f"{file}: input '{value.name}' has no shape", hint=f"give it: --shape {value.name}=1,...")

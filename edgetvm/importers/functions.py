@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx
 
@@ -11,7 +12,7 @@ from .infer import type_proto
 
 
 def function_body(
-    schema: onnx.defs.OpSchema, node: onnx.NodeProto, types: Sequence[Tensor | None], version: int
+    schema: Any, node: onnx.NodeProto, types: Sequence[Tensor | None], version: int
 ) -> onnx.FunctionProto | None:
     """The body of `node`'s operator for these input types, attributes filled in; None if it has none."""
     body = _context_dependent(schema, node, types, version) or _plain(schema, version)
@@ -29,7 +30,7 @@ def function_body(
 
 
 def _context_dependent(
-    schema: onnx.defs.OpSchema, node: onnx.NodeProto, types: Sequence[Tensor | None], version: int
+    schema: Any, node: onnx.NodeProto, types: Sequence[Tensor | None], version: int
 ) -> onnx.FunctionProto | None:
     versions = [v for v in schema.context_dependent_function_opset_versions if v <= version]
     if not schema.has_context_dependent_function or not versions:
@@ -42,11 +43,11 @@ def _context_dependent(
     return onnx.FunctionProto.FromString(data) if data else None
 
 
-def _plain(schema: onnx.defs.OpSchema, version: int) -> onnx.FunctionProto | None:
+def _plain(schema: Any, version: int) -> onnx.FunctionProto | None:
     versions = [v for v in schema.function_opset_versions if v <= version]
     if not schema.has_function or not versions:
         return None
-    body = onnx.FunctionProto.FromString(schema.get_function_with_opset_version(max(versions)))
+    body: onnx.FunctionProto = onnx.FunctionProto.FromString(schema.get_function_with_opset_version(max(versions)))
     return body
 
 

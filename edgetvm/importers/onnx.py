@@ -15,10 +15,14 @@ from .convert import identifier
 from .converters import CONVERTERS
 from .emit import emit_module
 from .flatten import Flattener
+from .fold_affine import fold_affine
+from .fold_pad import fold_pad
 from .freeze import freeze_inputs
-from .graph import Graph, Refused, Tensor, dtype_name
+from .graph import DTYPES, Graph, Refused, Tensor, dtype_name
 from .load import load_model
-from .scope import Scope
+from .recognise import recognise
+from .rewrite import drop_dead
+from .scope import UNKNOWN, Scope
 from .types import ImportedModel, Refusal, TensorInfo
 
 
@@ -30,32 +34,25 @@ def import_onnx(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> Importe
     """
     path = Path(path)
     graph, refusals = read_graph(path, shapes)
-    module = None
-    sources: dict[str, tuple[str, ...]] = {}
-    if graph.outputs:
-        module, sources, more = emit_module(graph, CONVERTERS)
-        refusals = [*refusals, *more]
-    if refusals or module is None:
-        raise unsupported(path, refusals)
+    module, sources, more = emit_module(graph, CONVERTERS)
+    if refusals or more:
+        raise unsupported(path, [*refusals, *more])
     inputs, outputs = interface(graph)
     return ImportedModel(module, inputs, outputs, identifier(path.stem), sources)
 
 
 def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, list[Refusal]]:
-    """The flat, cleaned graph of the model, and the nodes that cannot be part of it.
+    """The flat graph of the model, cleaned, and the nodes that cannot be part of it.
 
-    If an output depends on a refused node, the graph has no outputs.
+    With a refusal the graph holds what could be read, uncleaned, and lacks the outputs that depend
+    on what is refused.
     """
     model = load_model(path)
     _check_values(path, model.graph)
-    try:
-        inputs = freeze_inputs(path.name, model.graph, shapes)
-    except Refused as refused:
-        return Graph(), [Refusal("graph", "input", str(refused))]
-    declared = {} if shapes else _declared_types(model.graph)
-    flattener = Flattener(CONVERTERS, declared)
+    inputs, refusals = freeze_inputs(path.name, model.graph, shapes)
+    flattener = Flattener(CONVERTERS, {} if shapes else _declared_types(model.graph))
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    scope = Scope({}, opsets)
+    scope = Scope({refusal.node: UNKNOWN for refusal in refusals}, opsets)
     graph = flattener.graph
     for name, type_ in inputs.items():
         scope.names[name] = flattener.fresh(name)
@@ -68,9 +65,26 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
         results = [scope.resolve(name) for name in outputs]
     except Refused as refused:
         raise ModelError(f"{path.name}: {refused}") from refused
-    if all(result in graph.types for result in results):
-        graph.outputs = list(zip(outputs, results, strict=True))
-    return graph, flattener.refusals
+    refusals += flattener.refusals
+    graph.outputs = [(name, result) for name, result in zip(outputs, results, strict=True) if result != UNKNOWN]
+    for name, result in graph.outputs:
+        if graph.types[result].dtype not in DTYPES or not graph.types[result].size:
+            refusals.append(Refusal(name, "output", f"{_described(graph.types[result])} is not supported"))
+    if not refusals:
+        clean(graph)
+    return graph, refusals
+
+
+def clean(graph: Graph) -> None:
+    """Rewrite the flat graph to fewer and simpler nodes."""
+    drop_dead(graph)
+    recognise(graph)
+    fold_affine(graph)
+    fold_pad(graph)
+
+
+def _described(type_: Tensor) -> str:
+    return f"{type_.dtype}{list(type_.shape)}"
 
 
 def interface(graph: Graph) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:

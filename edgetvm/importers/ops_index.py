@@ -90,7 +90,8 @@ def trilu(call: Call) -> Expr:
 
 def eye_like(call: Call) -> Expr:
     """EyeLike: a constant."""
-    return call.constant(np.eye(*call.out().shape, call.attr("k", 0)), call.out().dtype)
+    rows, columns = call.out().shape
+    return call.constant(np.eye(rows, columns, call.attr("k", 0)), call.out().dtype)
 
 
 def constant_of_shape(call: Call) -> Expr:

@@ -65,7 +65,7 @@ def _parameter(call: Call) -> Any:
     shape = call.type(1).shape
     block = call.attr("block_size", 0)
     if call.type(1).size == 1 and len(shape) <= 1:
-        return lambda tensor, index: tensor(*[0] * len(tensor.shape))
+        return lambda tensor, _: tensor(*[0] * len(tensor.shape))
     axis = normal_axis(call.attr("axis", 1), rank)
     if len(shape) == 1:
         return lambda tensor, index: tensor(index[axis])

@@ -103,7 +103,7 @@ def log_sum_exp(call: Call) -> Expr:
 
     def reduced(axes: list[int]) -> Expr:
         top = extreme(largest=True)(call, x, axes, True)
-        low = np.finfo(wide).min
+        low = float(np.finfo(wide).min)
         top = call.emit(relax.op.maximum(top, call.constant(low, wide)))  # -inf - -inf is NaN
         total = call.emit(relax.op.sum(call.emit(relax.op.exp(call.emit(relax.op.subtract(x, top)))), axes, True))
         result = call.emit(relax.op.add(call.emit(relax.op.log(total)), top))

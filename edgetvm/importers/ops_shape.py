@@ -16,7 +16,7 @@ def reshape(call: Call) -> Expr:
     """Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says all."""
     if call.out().size != call.type().size:
         raise Refused(f"{list(call.type().shape)} cannot be reshaped to {list(call.out().shape)}")
-    return relax.op.reshape(call.x(), call.out().shape)
+    return call.x() if call.out() == call.type() else relax.op.reshape(call.x(), call.out().shape)
 
 
 def transpose(call: Call) -> Expr:
@@ -50,7 +50,7 @@ def split(call: Call) -> list[Expr | None]:
 
 def expand(call: Call) -> Expr:
     """Expand; the output's shape says how."""
-    return relax.op.broadcast_to(call.x(), call.out().shape)
+    return call.x() if call.out() == call.type() else relax.op.broadcast_to(call.x(), call.out().shape)
 
 
 def tile(call: Call) -> Expr:
