@@ -19,6 +19,7 @@ class EdgeTVMError(Exception):
 
     @property
     def message(self) -> str:
+        """The error in one line."""
         return str(self.args[0])
 
 

@@ -13,6 +13,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["TVM_NUM_THREADS"] = "1"
@@ -70,7 +71,7 @@ def compare(model: Path, rounds: int) -> dict[str, float]:
     }
 
 
-def stock_vm(module: tvm.IRModule, inputs: tuple[TensorInfo, ...]) -> "callable":
+def stock_vm(module: tvm.IRModule, inputs: tuple[TensorInfo, ...]) -> Callable[[], float]:
     """A function that gives the median latency in us of a few runs of `tvm.compile`'s result."""
     executable = tvm.compile(module, tvm_target(load_target("host")))
     machine = relax.VirtualMachine(executable, tvm.cpu())

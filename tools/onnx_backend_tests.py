@@ -91,7 +91,8 @@ def _operator(name: str, model: onnx.ModelProto) -> str:
     words = name.removeprefix("test_").split("_expanded")[0].split("_")
     joined = ["".join(words[:count]) for count in range(len(words), 0, -1)]
     found = next((known[word] for word in joined if word in known), None)
-    return {"sce": "SoftmaxCrossEntropyLoss", "nllloss": "NegativeLogLikelihoodLoss"}.get(words[0], found or node.op_type)
+    losses = {"sce": "SoftmaxCrossEntropyLoss", "nllloss": "NegativeLogLikelihoodLoss"}
+    return losses.get(words[0], found or node.op_type)
 
 
 def _read_sets(folder: Path, model: onnx.ModelProto) -> list[tuple[list[Any], list[Any]]]:
@@ -246,7 +247,7 @@ def table(results: Sequence[Result]) -> str:
     by_operator: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_operator[result.operator].append(result)
-    lines = ["| operator | passed | refused | wrong | crashed | refused because |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| operator | passed | refused | wrong | crashed | refused because |", f"|{' --- |' * 6}"]
     for operator, group in sorted(by_operator.items(), key=lambda item: item[0].lower()):
         counts = Counter(result.outcome for result in group)
         reasons = sorted({_short(r.reason) for r in group if r.outcome == "refused"})
@@ -261,9 +262,7 @@ def _short(reason: str) -> str:
     return reason.split(" cannot be compiled: ")[-1].split("): ", 1)[-1].replace("|", "/")
 
 
-def relax_vm(
-    path: Path, shapes: Mapping[str, Sequence[int]], inputs: Sequence[Mapping[str, Any]]
-) -> list[list[Any]]:
+def relax_vm(path: Path, shapes: Mapping[str, Sequence[int]], inputs: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     """Import, compile with stock TVM and run on Relax's virtual machine: tests the importer alone."""
     import tvm
     from tvm import relax

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from .graph import Refused, array_type
+from .graph import RefusedError, array_type
 from .scope import UNKNOWN, Scope
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _if(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], scope
         if UNKNOWN in (then, other):
             chosen.append(UNKNOWN)
         elif types[0] != types[1]:
-            raise Refused("its condition is known at run time only, and its branches differ in shape")
+            raise RefusedError("its condition is known at run time only, and its branches differ in shape")
         else:
             chosen.append(_apply(flattener, "Where", [inputs[0], then, other], scope))
     return chosen
@@ -64,7 +64,7 @@ def _loop(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], sco
     iteration = 0
     while going and (count is None or iteration < count):
         if iteration == MOST_ITERATIONS:
-            raise Refused(f"it runs more than {MOST_ITERATIONS} times")
+            raise RefusedError(f"it runs more than {MOST_ITERATIONS} times")
         inner = scope.nested(f"{scope.path}{iteration}/", scope.sources)
         values = [
             flattener.constant("iteration", np.array(iteration, np.int64)),
@@ -86,7 +86,7 @@ def _loop(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], sco
 def _scan(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], scope: Scope) -> list[str]:
     """Unroll over the elements of the scanned inputs."""
     if scope.opsets[""] < 9:
-        raise Refused("Scan of opset 8 is not supported")
+        raise RefusedError("Scan of opset 8 is not supported")
     body = _attribute(node, "body").g
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     scanned = given["num_scan_inputs"]
@@ -97,7 +97,7 @@ def _scan(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], sco
     shapes = [flattener.graph.types[name].shape for name in sequences]
     length = shapes[0][axes[0]]
     if length > MOST_ITERATIONS:
-        raise Refused(f"it runs more than {MOST_ITERATIONS} times")
+        raise RefusedError(f"it runs more than {MOST_ITERATIONS} times")
     collected: list[list[str]] = [[] for _ in range(outputs)]
     for iteration in range(length):
         inner = scope.nested(f"{scope.path}{iteration}/", scope.sources)
@@ -123,14 +123,14 @@ def _scan(flattener: Flattener, node: onnx.NodeProto, inputs: Sequence[str], sco
 def _scalar(flattener: Flattener, name: str, what: str) -> Any:
     value = flattener.graph.constants.get(name)
     if value is None:
-        raise Refused(f"its {what} is known at run time only")
+        raise RefusedError(f"its {what} is known at run time only")
     return value.reshape(-1)[0]
 
 
 def _stack(flattener: Flattener, rows: Sequence[str], axis: int, scope: Scope) -> str:
     """One tensor from a list of equal ones, along a new axis."""
     if not rows:
-        raise Refused("it runs no iteration, so that a scanned output is empty")
+        raise RefusedError("it runs no iteration, so that a scanned output is empty")
     rank = len(flattener.graph.types[rows[0]].shape) + 1
     if scope.opsets[""] >= 13:
         where = flattener.constant("axis", np.array([axis % rank], np.int64))
@@ -153,7 +153,7 @@ def _attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto:
         if attribute.name == name:
             found: onnx.AttributeProto = attribute
             return found
-    raise Refused(f"it has no attribute '{name}'")
+    raise RefusedError(f"it has no attribute '{name}'")
 
 
 def run_graph(flattener: Flattener, graph: onnx.GraphProto, scope: Scope) -> list[str]:
@@ -167,11 +167,11 @@ def run_graph(flattener: Flattener, graph: onnx.GraphProto, scope: Scope) -> lis
 def add_initializers(flattener: Flattener, graph: onnx.GraphProto, scope: Scope) -> None:
     """Bind the constants of a graph."""
     if graph.sparse_initializer:
-        raise Refused("sparse initializers are not supported")
+        raise RefusedError("sparse initializers are not supported")
     for tensor in graph.initializer:
         try:
             array = onnx.numpy_helper.to_array(tensor)
             array_type(array)
         except Exception as error:  # bad sizes and types surface as several classes
-            raise Refused(f"initializer '{tensor.name}' is damaged: {error}") from error
+            raise RefusedError(f"initializer '{tensor.name}' is damaged: {error}") from error
         scope.names[tensor.name] = flattener.constant(tensor.name, array)

@@ -10,7 +10,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Expr
 
-from .graph import DTYPES, Array, Graph, Node, Refused, Tensor
+from .graph import DTYPES, Array, Graph, Node, RefusedError, Tensor
 
 
 class Emitter:
@@ -75,7 +75,7 @@ class Call:
         """Value of input `index`, which must be constant."""
         value = self.value(index)
         if value is None:
-            raise Refused(f"its {what} is known at run time only")
+            raise RefusedError(f"its {what} is known at run time only")
         return value
 
     def need_ints(self, index: int, what: str) -> list[int]:
@@ -115,7 +115,7 @@ Converter = Callable[[Call], Expr | Sequence[Expr | None]]
 def constant(array: Array) -> Expr:
     """An array as a Relax constant of the same element type."""
     if array.dtype.name not in DTYPES:
-        raise Refused(f"a constant has element type {array.dtype.name}")
+        raise RefusedError(f"a constant has element type {array.dtype.name}")
     return relax.const(np.asarray(array, order="C"), array.dtype.name)
 
 
@@ -128,5 +128,5 @@ def identifier(text: str) -> str:
 def normal_axis(axis: int, rank: int) -> int:
     """`axis` counted from the front."""
     if not -rank <= axis < rank:
-        raise Refused(f"axis {axis} does not exist in a tensor of rank {rank}")
+        raise RefusedError(f"axis {axis} does not exist in a tensor of rank {rank}")
     return axis % rank if rank else 0

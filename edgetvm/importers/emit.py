@@ -8,7 +8,7 @@ from tvm import IRModule, relax, te
 from tvm.ir import Expr, GenericConst
 
 from .convert import Call, Converter, Emitter, identifier
-from .graph import Graph, Node, Refused, Tensor
+from .graph import Graph, Node, RefusedError, Tensor
 from .te_kernel import kernel
 from .types import Refusal
 
@@ -46,7 +46,7 @@ def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) 
     try:
         result = converters[node.op](call)
         produced = [result] if isinstance(result, Expr) else list(result)
-    except Refused as refused:
+    except RefusedError as refused:
         reason = str(refused)
     except Exception as error:  # TVM raises many classes; whatever they say of this node refuses it
         lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -15,7 +15,7 @@ import onnx
 from . import control
 from .fold import evaluate
 from .functions import function_body
-from .graph import DTYPES, Array, Graph, Node, Refused, Tensor, array_type
+from .graph import DTYPES, Array, Graph, Node, RefusedError, Tensor, array_type
 from .infer import infer_types
 from .scope import UNKNOWN, Scope, needed_nodes, subgraphs
 from .types import Refusal
@@ -52,12 +52,12 @@ class Flattener:
     def walk(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str], scope: Scope) -> None:
         """Append the nodes that `outputs` need, binding every output in ``scope.names``."""
         if scope.path.count("/") > DEEPEST_NESTING:
-            raise Refused("its subgraphs are nested too deeply")
+            raise RefusedError("its subgraphs are nested too deeply")
         for index, node in enumerate(needed_nodes(nodes, outputs)):
             label = scope.path + (node.name or f"{node.op_type}_{index}")
             try:
                 self._node(node, label, scope)
-            except Refused as refused:
+            except RefusedError as refused:
                 operator = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
                 self.refusals.append(Refusal(label, operator, str(refused)))
                 scope.names.update((name, UNKNOWN) for name in node.output if name)
@@ -79,7 +79,7 @@ class Flattener:
             scope.names.update(passed)
             return
         if node.op_type in RANDOM and not domain:
-            raise Refused("its result is random")
+            raise RefusedError("its result is random")
         types = {name: self.graph.types[inner] for name, inner in zip(node.input, inputs, strict=True) if name}
         values = {
             name: self.graph.constants[inner]
@@ -92,7 +92,7 @@ class Flattener:
         if domain or node.op_type not in self._convertible:
             body = function_body(schema, node, [types.get(name) for name in node.input], version)
             if body is None:
-                raise Refused("the operator is not supported")
+                raise RefusedError("the operator is not supported")
             self._expand(node, body, inputs, label, sources, scope)
             return
         outputs = self._outputs(node, found, scope)
@@ -148,7 +148,7 @@ class Flattener:
                 types.append(("", Tensor("", ())))
                 continue
             if name not in found:
-                raise Refused(f"the type of its output '{name}' cannot be inferred")
+                raise RefusedError(f"the type of its output '{name}' cannot be inferred")
             types.append((name, self._complete(name, *found[name], top=not scope.path)))
         names = []
         for name, type_ in types:
@@ -163,11 +163,11 @@ class Flattener:
         declared = self._declared.get(name) if top else None
         if shape is None or None in shape:
             if declared is None:
-                raise Refused("the shape of its output depends on values that are known at run time only")
+                raise RefusedError("the shape of its output depends on values that are known at run time only")
             if shape is None:
                 shape = declared.shape
             elif len(shape) != len(declared.shape):
-                raise Refused("the shape that the model declares for its output does not fit it")
+                raise RefusedError("the shape that the model declares for its output does not fit it")
             shape = tuple(d if d is not None else e for d, e in zip(shape, declared.shape, strict=True))
         type_ = Tensor(dtype, tuple(int(d or 0) for d in shape))
         _check_type(f"its output '{name}'", type_)
@@ -198,12 +198,12 @@ class Flattener:
 
 def _schema(node: onnx.NodeProto, domain: str, scope: Scope) -> tuple[int, onnx.defs.OpSchema]:
     if domain not in scope.opsets:
-        raise Refused(f"the model imports no opset of domain '{domain}'")
+        raise RefusedError(f"the model imports no opset of domain '{domain}'")
     version = scope.opsets[domain]
     try:
         schema = onnx.defs.get_schema(node.op_type, version, domain)
     except onnx.defs.SchemaError as error:
-        raise Refused(f"opset {version} of domain '{domain or 'ai.onnx'}' has no such operator") from error
+        raise RefusedError(f"opset {version} of domain '{domain or 'ai.onnx'}' has no such operator") from error
     return version, schema
 
 
@@ -214,7 +214,7 @@ def _check(node: onnx.NodeProto, scope: Scope) -> None:
     try:
         onnx.checker.check_node(node, context)
     except onnx.checker.ValidationError as error:
-        raise Refused(f"it is malformed: {str(error).splitlines()[0]}") from error
+        raise RefusedError(f"it is malformed: {str(error).splitlines()[0]}") from error
 
 
 def _passed_through(
@@ -228,10 +228,10 @@ def _passed_through(
         constants = flattener.graph.constants
         if len(inputs) > 2 and inputs[2]:
             if inputs[2] not in constants:
-                raise Refused("its training mode is known at run time only")
+                raise RefusedError("its training mode is known at run time only")
             ratio = constants.get(inputs[1]) if inputs[1] else np.float32(0.5)
             if np.any(constants[inputs[2]]) and (ratio is None or np.any(ratio)):
-                raise Refused("training mode is not supported")
+                raise RefusedError("training mode is not supported")
         if len(node.output) > 1 and node.output[1]:
             type_ = flattener.graph.types[inputs[0]]
             dtype = "bool" if version >= 10 else type_.dtype
@@ -243,10 +243,10 @@ def _check_type(what: str, type_: Tensor | None) -> None:
     if type_ is None:
         return
     if type_.dtype not in DTYPES:
-        raise Refused(f"{what} has element type {type_.dtype}")
+        raise RefusedError(f"{what} has element type {type_.dtype}")
     _check_size(type_)
 
 
 def _check_size(type_: Tensor) -> None:
     if type_.size > LARGEST_TENSOR:
-        raise Refused(f"a tensor of shape {list(type_.shape)} is too large")
+        raise RefusedError(f"a tensor of shape {list(type_.shape)} is too large")

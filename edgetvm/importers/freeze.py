@@ -8,7 +8,7 @@ import onnx
 
 from edgetvm.errors import ModelError
 
-from .graph import DTYPES, Refused, Tensor, dtype_name
+from .graph import DTYPES, RefusedError, Tensor, dtype_name
 from .types import Refusal
 
 
@@ -32,7 +32,7 @@ def freeze_inputs(
     for value in values:
         try:
             types[value.name] = _freeze(file, value, shapes.get(value.name))
-        except Refused as refused:
+        except RefusedError as refused:
             refusals.append(Refusal(value.name, "input", str(refused)))
     return types, refusals
 
@@ -40,11 +40,11 @@ def freeze_inputs(
 def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) -> Tensor:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise Refused(f"it is of kind {(kind or 'unknown').removesuffix('_type')}, not a tensor")
+        raise RefusedError(f"it is of kind {(kind or 'unknown').removesuffix('_type')}, not a tensor")
     tensor = value.type.tensor_type
     dtype = dtype_name(tensor.elem_type)
     if dtype not in DTYPES:
-        raise Refused(f"element type {dtype} is not supported")
+        raise RefusedError(f"element type {dtype} is not supported")
     declared = list(tensor.shape.dim) if tensor.HasField("shape") else None
     if declared is None and given is None:
         raise ModelError(f"{file}: input '{value.name}' has no shape", hint=f"give it: --shape {value.name}=1,...")

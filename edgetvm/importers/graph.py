@@ -64,7 +64,7 @@ class Graph:
     types: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Raised where a node cannot be compiled, with the reason."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import onnx
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
-from .graph import Array, Refused, Tensor, dtype_name, elem_type
+from .graph import Array, RefusedError, Tensor, dtype_name, elem_type
 
 # Shape inference reads shapes, axes, pads, scales: small things. Weights need not be copied to it.
 LARGEST_VALUE = 4096
@@ -34,12 +34,12 @@ def infer_types(
     try:
         outputs = infer_node_outputs(schema, node, protos, values, opset_imports=imports)
     except (InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        raise Refused(f"its inputs do not fit together: {error}") from error
+        raise RefusedError(f"its inputs do not fit together: {error}") from error
     found: dict[str, tuple[str, tuple[int | None, ...] | None]] = {}
     for name, proto in outputs.items():
         if proto.WhichOneof("value") != "tensor_type":
             kind = (proto.WhichOneof("value") or "unknown").removesuffix("_type")
-            raise Refused(f"its output '{name}' is of kind {kind}, not a tensor")
+            raise RefusedError(f"its output '{name}' is of kind {kind}, not a tensor")
         tensor = proto.tensor_type
         shape = None
         if tensor.HasField("shape"):

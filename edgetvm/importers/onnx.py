@@ -18,7 +18,7 @@ from .flatten import Flattener
 from .fold_affine import fold_affine
 from .fold_pad import fold_pad
 from .freeze import freeze_inputs
-from .graph import DTYPES, Graph, Refused, Tensor, dtype_name
+from .graph import DTYPES, Graph, RefusedError, Tensor, dtype_name
 from .load import load_model
 from .recognise import recognise
 from .rewrite import drop_dead
@@ -63,7 +63,7 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
         add_initializers(flattener, model.graph, scope)
         flattener.walk(model.graph.node, outputs, scope)
         results = [scope.resolve(name) for name in outputs]
-    except Refused as refused:
+    except RefusedError as refused:
         raise ModelError(f"{path.name}: {refused}") from refused
     refusals += flattener.refusals
     graph.outputs = [(name, result) for name, result in zip(outputs, results, strict=True) if result != UNKNOWN]

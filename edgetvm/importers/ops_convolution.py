@@ -9,7 +9,7 @@ from tvm import relax
 from tvm.ir import Expr
 
 from .convert import Call
-from .graph import Refused
+from .graph import RefusedError
 
 
 def channels_last(call: Call, x: Expr, rank: int) -> Expr:
@@ -35,12 +35,12 @@ def explicit_pads(
     if mode in ("NOTSET", ""):
         pads = [int(p) for p in call.attr("pads", [0] * 2 * count)]
         if len(pads) != 2 * count:
-            raise Refused(f"pads has {len(pads)} values for {count} spatial dimensions")
+            raise RefusedError(f"pads has {len(pads)} values for {count} spatial dimensions")
         return pads[:count], pads[count:]
     if mode == "VALID":
         return [0] * count, [0] * count
     if mode not in ("SAME_UPPER", "SAME_LOWER"):
-        raise Refused(f"auto_pad {mode} does not exist")
+        raise RefusedError(f"auto_pad {mode} does not exist")
     before, after = [], []
     for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
         total = max((-(-size // stride) - 1) * stride + (k - 1) * dilation + 1 - size, 0)
@@ -55,10 +55,10 @@ def conv(call: Call) -> Expr:
     rank = len(call.type().shape)
     spatial = rank - 2
     if spatial not in (1, 2, 3):
-        raise Refused(f"convolution in {spatial} dimensions is not supported")
+        raise RefusedError(f"convolution in {spatial} dimensions is not supported")
     kernel = list(call.type(1).shape[2:])
     if list(call.attr("kernel_shape", kernel)) != kernel:
-        raise Refused("kernel_shape differs from the shape of its weights")
+        raise RefusedError("kernel_shape differs from the shape of its weights")
     strides = [int(s) for s in call.attr("strides", [1] * spatial)]
     dilations = [int(d) for d in call.attr("dilations", [1] * spatial)]
     before, after = explicit_pads(call, call.type().shape[2:], kernel, strides, dilations)
@@ -87,7 +87,7 @@ def convolve(
     """Channels-last convolution of `x` with `w` [spatial..., C / groups, M]."""
     spatial = len(strides)
     if min([*before, *after]) < 0:
-        raise Refused("negative padding is not supported")
+        raise RefusedError("negative padding is not supported")
     if spatial == 3:
         return call.emit(
             relax.op.nn.conv3d(

@@ -11,7 +11,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call
-from .graph import Refused
+from .graph import RefusedError
 from .ops_convolution import channels_first, channels_last
 from .te_kernel import kernel, reduce_axis
 
@@ -26,7 +26,7 @@ def conv_transpose(call: Call) -> Expr:
     spatial = len(shape) - 2
     window = list(weights[2:])
     if list(call.attr("kernel_shape", window)) != window:
-        raise Refused("kernel_shape differs from the shape of its weights")
+        raise RefusedError("kernel_shape differs from the shape of its weights")
     groups = call.attr("group", 1)
     strides = call.attr("strides", [1] * spatial)
     dilations = call.attr("dilations", [1] * spatial)
@@ -105,7 +105,7 @@ def col2im(call: Call) -> Expr:
     spatial = len(image)
     block = call.need_ints(2, "block shape") if call.value(2) is not None else None
     if block is None:
-        raise Refused("its block shape is known at run time only")
+        raise RefusedError("its block shape is known at run time only")
     strides, dilations = call.attr("strides", [1] * spatial), call.attr("dilations", [1] * spatial)
     pads = call.attr("pads", [0] * 2 * spatial)
     counts = [

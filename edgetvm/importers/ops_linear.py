@@ -10,7 +10,7 @@ from tvm import relax, te
 from tvm.ir import Expr
 
 from .convert import Call
-from .graph import Refused
+from .graph import RefusedError
 from .te_kernel import kernel, reduce_axis
 
 
@@ -92,7 +92,7 @@ def _terms(call: Call) -> tuple[list[str], str]:
     left, arrow, out = text.partition("->")
     terms = left.split(",")
     if len(terms) != call.count:
-        raise Refused(f"equation '{text}' does not have {call.count} operands")
+        raise RefusedError(f"equation '{text}' does not have {call.count} operands")
     ranks = [len(call.type(i).shape) - len(t.replace("...", "")) for i, t in enumerate(terms) if "..." in t]
     free = [c for c in ascii_letters if c not in text]
     dots = free[: max(ranks, default=0)]

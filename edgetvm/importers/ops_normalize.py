@@ -10,7 +10,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .te_kernel import kernel, reduce_axis
 from .te_reducers import maximum
 
@@ -108,7 +108,7 @@ def layer_normalization(call: Call) -> Expr | list[Expr | None]:
         beta = call.x(2) if call.has(2) else call.constant(np.zeros(shape[axis:]), dtype)
         return relax.op.nn.layer_norm(call.x(), call.x(1), beta, axes, epsilon)
     if call.attr("stash_type", 1) != 1:
-        raise Refused("stash_type other than float is not supported")
+        raise RefusedError("stash_type other than float is not supported")
     x = call.emit(relax.op.astype(call.x(), "float32")) if dtype != "float32" else call.x()
     result, mean, inverse = normalized(call, x, axes, epsilon)
     result = call.emit(relax.op.astype(result, dtype)) if dtype != "float32" else result
@@ -122,7 +122,7 @@ def rms_normalization(call: Call) -> Expr:
     shape, dtype = call.type().shape, call.type().dtype
     axis = normal_axis(call.attr("axis", -1), len(shape))
     if call.attr("stash_type", 1) != 1:
-        raise Refused("stash_type other than float is not supported")
+        raise RefusedError("stash_type other than float is not supported")
     x = call.emit(relax.op.astype(call.x(), "float32")) if dtype != "float32" else call.x()
     result, _, _ = normalized(call, x, list(range(axis, len(shape))), call.attr("epsilon", 1e-5), centred=False)
     result = call.emit(relax.op.astype(result, dtype)) if dtype != "float32" else result
@@ -169,7 +169,7 @@ def _scaled(call: Call, x: Expr, rank: int) -> Expr:
 def batch_normalization(call: Call) -> Expr:
     """BatchNormalization at inference: one scale and one shift for each channel."""
     if call.attr("training_mode", 0) or call.wants(1):
-        raise Refused("training mode is not supported")
+        raise RefusedError("training mode is not supported")
     dtype, epsilon = call.out().dtype, call.attr("epsilon", 1e-5)
     shape = (-1, *[1] * max(len(call.type().shape) - 2, 0))
     values = [call.value(index) for index in (1, 2, 3, 4)]

@@ -10,7 +10,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter
-from .graph import Refused
+from .graph import RefusedError
 from .ops_convolution import channels_first, channels_last, explicit_pads
 from .te_kernel import kernel, reduce_axis
 from .te_reducers import lowest, maximum
@@ -40,7 +40,7 @@ def _window(call: Call) -> Window:
     dilations = [int(d) for d in call.attr("dilations", [1] * spatial)]
     before, after = explicit_pads(call, sizes, kernel, strides, dilations)
     if len(kernel) != spatial or min([*before, *after]) < 0:
-        raise Refused("its kernel or padding does not fit its input")
+        raise RefusedError("its kernel or padding does not fit its input")
     reach = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, strides, kernel, dilations, strict=True)]
     needed = [max(r - i - b, 0) for r, i, b in zip(reach, sizes, before, strict=True)]
     return Window(kernel, strides, dilations, before, needed, after)

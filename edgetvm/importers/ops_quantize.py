@@ -10,7 +10,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .ops_convolution import channels_first, channels_last, convolve, explicit_pads
 from .te_kernel import kernel
 from .te_pointwise import broadcast
@@ -20,7 +20,7 @@ def quantize_linear(call: Call) -> Expr:
     """QuantizeLinear: saturate(round_to_even(x / scale) + zero_point), per tensor, axis or block."""
     dtype = call.out().dtype
     if call.attr("precision", 0) not in (0, 1):
-        raise Refused("a precision other than float is not supported")
+        raise RefusedError("a precision other than float is not supported")
     parameter = _parameter(call)
 
     def compute(x: te.Tensor, scale: te.Tensor, *zero: te.Tensor) -> te.Tensor:
@@ -70,7 +70,7 @@ def _parameter(call: Call) -> Any:
     if len(shape) == 1:
         return lambda tensor, index: tensor(index[axis])
     if not block:
-        raise Refused("its scale is no scalar or vector, and there is no block_size")
+        raise RefusedError("its scale is no scalar or vector, and there is no block_size")
 
     def blocked(tensor: te.Tensor, index: Sequence[Any]) -> Any:
         return tensor(*[te.indexdiv(i, block) if d == axis else i for d, i in enumerate(index)])

@@ -11,7 +11,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call
-from .graph import Refused
+from .graph import RefusedError
 from .te_kernel import kernel
 
 MOST_STEPS = 512
@@ -81,9 +81,9 @@ def _batch_first(call: Call, run: Callable[..., list[Expr | None]]) -> list[Expr
 def _layer(call: Call, step: Callable[..., Any], x: Expr, h0: Expr | None, c0: Expr | None) -> list[Expr | None]:
     steps, batch, _ = (int(d) for d in x.ty.shape.values)
     if call.type().dtype != "float32":
-        raise Refused(f"element type {call.type().dtype} is not supported")
+        raise RefusedError(f"element type {call.type().dtype} is not supported")
     if steps > MOST_STEPS:
-        raise Refused(f"a sequence of {steps} steps is not supported; the most is {MOST_STEPS}")
+        raise RefusedError(f"a sequence of {steps} steps is not supported; the most is {MOST_STEPS}")
     lengths = call.value(4)
     padded = call.has(4) and (lengths is None or bool(np.any(lengths != steps)))
     direction = call.attr("direction", "forward")
@@ -153,7 +153,7 @@ def _functions(call: Call, index: int, directions: int) -> list[Callable[[Any], 
     default = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}[call.node.op]
     names = call.attr("activations", default * directions)
     if call.attr("activation_alpha") or call.attr("activation_beta"):
-        raise Refused("activation_alpha and activation_beta are not supported")
+        raise RefusedError("activation_alpha and activation_beta are not supported")
     known: dict[str, Callable[[Any], Any]] = {
         "tanh": te.tanh,
         "sigmoid": te.sigmoid,
@@ -163,7 +163,7 @@ def _functions(call: Call, index: int, directions: int) -> list[Callable[[Any], 
     chosen = names[index * count : (index + 1) * count]
     for name in chosen:
         if name.lower() not in known:
-            raise Refused(f"activation {name} is not supported")
+            raise RefusedError(f"activation {name} is not supported")
     return [known[name.lower()] for name in chosen]
 
 

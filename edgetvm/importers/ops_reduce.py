@@ -11,7 +11,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, Converter, normal_axis
-from .graph import FLOATS, Refused
+from .graph import FLOATS, RefusedError
 from .te_kernel import kernel, reduce_axis
 from .te_reducers import maximum, minimum
 from .te_switch import switch
@@ -54,7 +54,7 @@ def reduction(operator: Reduction, before: Step | None = None, after: Step | Non
     def convert(call: Call) -> Expr:
         dtype = call.out().dtype
         if after is not None and dtype not in FLOATS:
-            raise Refused(f"element type {dtype} is not supported")
+            raise RefusedError(f"element type {dtype} is not supported")
         wide = {"float16": "float32", "bool": "int8"}.get(dtype, dtype)
         x = call.x() if wide == dtype else call.emit(relax.op.astype(call.x(), wide))
         x = x if before is None else call.emit(before(x))

@@ -9,7 +9,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .resize_taps import Method, Taps, resize_taps
 from .te_kernel import kernel
 
@@ -36,7 +36,7 @@ def resize(call: Call) -> Expr:
         bool(call.attr("exclude_outside", 0)),
     )
     if mode not in ("nearest", "linear", "cubic"):
-        raise Refused(f"mode {mode} is not supported")
+        raise RefusedError(f"mode {mode} is not supported")
     axes = [normal_axis(axis, rank) for axis in call.attr("axes", range(rank))]
     roi = [(0.0, 1.0)] * rank
     if method.coordinates == "tf_crop_and_resize" and call.has(1):

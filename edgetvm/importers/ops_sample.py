@@ -11,7 +11,7 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call
-from .graph import Refused
+from .graph import RefusedError
 from .te_kernel import kernel, reduce_axis
 from .te_pointwise import like
 from .te_reducers import maximum
@@ -79,7 +79,7 @@ def grid_sample(call: Call) -> Expr:
     padding = call.attr("padding_mode", "zeros")
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(call.attr("mode", "linear"), call.attr("mode", "linear"))
     if mode not in ("linear", "nearest", "cubic") or padding not in ("zeros", "border", "reflection"):
-        raise Refused(f"mode {mode} with padding {padding} is not supported")
+        raise RefusedError(f"mode {mode} with padding {padding} is not supported")
 
     def border(extent: int) -> tuple[float, float]:
         return (0.0, extent - 1.0) if corners else (-0.5, extent - 0.5)
@@ -122,7 +122,7 @@ def deform_conv(call: Call) -> Expr:
     """DeformConv in two dimensions: every tap of the kernel is displaced by its own offset."""
     shape, weights = call.type().shape, call.type(1).shape
     if len(shape) != 4:
-        raise Refused("only two dimensions are supported")
+        raise RefusedError("only two dimensions are supported")
     extents, taps = shape[2:], weights[2:]
     strides, dilations = call.attr("strides", [1, 1]), call.attr("dilations", [1, 1])
     pads, groups, offset_groups = call.attr("pads", [0] * 4), call.attr("group", 1), call.attr("offset_group", 1)
@@ -155,7 +155,7 @@ def deform_conv(call: Call) -> Expr:
         return kernel(call.out().shape, lambda *i: total(*i) + rest[0](i[1]), name="biased")
 
     if call.out().dtype != "float32":
-        raise Refused(f"element type {call.out().dtype} is not supported")
+        raise RefusedError(f"element type {call.out().dtype} is not supported")
     return call.te(compute, *[call.x(i) for i in range(call.count) if call.has(i)], name="deform_conv")
 
 
@@ -165,7 +165,7 @@ def roi_align(call: Call) -> Expr:
     out = call.out().shape
     grid = call.attr("sampling_ratio", 0)
     if grid <= 0:
-        raise Refused("sampling_ratio 0, whose number of samples depends on the regions, is not supported")
+        raise RefusedError("sampling_ratio 0, whose number of samples depends on the regions, is not supported")
     half = call.attr("coordinate_transformation_mode", "half_pixel" if call.node.version >= 16 else "output_half_pixel")
     shift, scale = (0.5 if half == "half_pixel" else 0.0), call.attr("spatial_scale", 1.0)
     average = call.attr("mode", "avg") == "avg"

@@ -12,7 +12,7 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .te_kernel import kernel, reduce_axis
 from .te_reducers import highest, lowest, maximum, minimum, product
 
@@ -63,7 +63,7 @@ def _scatter(call: Call, extents: Sequence[int], hit: Callable[..., Any], update
         "min": (minimum, highest(wide), tirx.min),
     }
     if mode != "none" and mode not in neutral:
-        raise Refused(f"reduction {mode} is not supported")
+        raise RefusedError(f"reduction {mode} is not supported")
 
     def last(data: te.Tensor, indices: te.Tensor, updates: te.Tensor) -> te.Tensor:
         axes = [reduce_axis(e, name=f"k{d}") for d, e in enumerate(extents)]

@@ -8,14 +8,14 @@ from tvm import relax, te
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .te_pointwise import indexed
 
 
 def reshape(call: Call) -> Expr:
     """Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says all."""
     if call.out().size != call.type().size:
-        raise Refused(f"{list(call.type().shape)} cannot be reshaped to {list(call.out().shape)}")
+        raise RefusedError(f"{list(call.type().shape)} cannot be reshaped to {list(call.out().shape)}")
     return call.x() if call.out() == call.type() else relax.op.reshape(call.x(), call.out().shape)
 
 
@@ -39,12 +39,12 @@ def split(call: Call) -> list[Expr | None]:
     begin = 0
     for index in range(len(call.node.outputs)):
         if not call.wants(index):
-            raise Refused("an output of it is left out")
+            raise RefusedError("an output of it is left out")
         end = begin + call.out(index).shape[axis]
         results.append(call.emit(relax.op.strided_slice(call.x(), [axis], [begin], [end])))
         begin = end
     if begin != call.type().shape[axis]:
-        raise Refused(f"its parts have {begin} elements, the axis has {call.type().shape[axis]}")
+        raise RefusedError(f"its parts have {begin} elements, the axis has {call.type().shape[axis]}")
     return results
 
 

@@ -10,7 +10,7 @@ from tvm import te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Array, Refused
+from .graph import Array, RefusedError
 from .te_kernel import kernel, reduce_axis
 from .te_pointwise import inside
 from .te_switch import switch
@@ -22,7 +22,7 @@ def dft(call: Call) -> Expr:
     rank = len(shape)
     if call.attr("inverse", 0) and not call.attr("onesided", 0):
         # Where its imaginary part cancels, only rounding noise is left, and that is not ONNX's noise.
-        raise Refused("the two-sided inverse is not supported")
+        raise RefusedError("the two-sided inverse is not supported")
     if call.node.version < 20:
         return _dft(call, normal_axis(call.attr("axis", 1), rank))
     if not call.has(2) or call.value(2) is not None:
@@ -59,7 +59,7 @@ def _length(call: Call, axis: int, inverse: bool, onesided: bool) -> int:
         if value is not None:
             return int(value.reshape(-1)[0])
         if onesided and not inverse:
-            raise Refused("its dft_length is known at run time only")
+            raise RefusedError("its dft_length is known at run time only")
         return call.out().shape[axis]
     if inverse and onesided:
         return call.out().shape[axis]
@@ -75,9 +75,9 @@ def stft(call: Call) -> Expr:
     elif call.has(3):
         length = call.need_ints(3, "frame length")[0]
     else:
-        raise Refused("it has neither a window nor a frame length")
+        raise RefusedError("it has neither a window nor a frame length")
     if out[2] != (length // 2 + 1 if onesided else length):
-        raise Refused("the shape that the model declares for its output does not fit its frame length")
+        raise RefusedError("the shape that the model declares for its output does not fit its frame length")
     angles = 2 * np.pi / length * np.outer(np.arange(out[2]), np.arange(length))
     signal = call.type().shape[1]
     rank = len(call.type().shape)
@@ -106,7 +106,7 @@ def _transform(
     """``out[.., k, .., part] = sum over n of x[.., n, ..] * e(k, n)``; `framing` is a step and a window."""
     dtype = call.out().dtype
     if dtype == "float16":
-        raise Refused("half precision is not supported")
+        raise RefusedError("half precision is not supported")
 
     def compute(x: te.Tensor, c: te.Tensor, s: te.Tensor, *more: te.Tensor) -> te.Tensor:
         n = reduce_axis(count, name="n")

@@ -9,7 +9,7 @@ from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from .convert import Call, normal_axis
-from .graph import Refused
+from .graph import RefusedError
 from .te_pointwise import indexed, inside
 
 
@@ -122,7 +122,7 @@ def _pad(call: Call, mode: str, widths: list[int], pads: Expr | None, axes: Expr
     value = _pad_value(call) if mode == "constant" else 0.0
     tensors = [t for t in (pads, axes, value) if isinstance(t, Expr)]
     if mode not in ("constant", "edge", "reflect", "wrap"):
-        raise Refused(f"mode {mode} is not supported")
+        raise RefusedError(f"mode {mode} is not supported")
 
     def before(axis: int, operands: list[te.Tensor]) -> Any:
         if pads is None:

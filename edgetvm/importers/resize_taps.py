@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .graph import Array, Refused
+from .graph import Array, RefusedError
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def source_coordinates(mode: str, size: int, out: int, scale: float, roi: tuple[
         if length == 1:
             return np.full(out, (start + end) * (size - 1) / 2)
         return start * (size - 1) + y * (end - start) * (size - 1) / (length - 1)
-    raise Refused(f"coordinate_transformation_mode {mode} is not supported")
+    raise RefusedError(f"coordinate_transformation_mode {mode} is not supported")
 
 
 def _nearest(mode: str, x: Array) -> Array:
@@ -74,7 +74,7 @@ def _nearest(mode: str, x: Array) -> Array:
         "ceil": np.ceil(x),
     }
     if mode not in rounded:
-        raise Refused(f"nearest_mode {mode} is not supported")
+        raise RefusedError(f"nearest_mode {mode} is not supported")
     return rounded[mode].astype(np.int64)
 
 

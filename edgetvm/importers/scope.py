@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import onnx
 
-from .graph import Refused
+from .graph import RefusedError
 
 UNKNOWN = "?"  # stands for a value that a refused node should have produced
 
@@ -34,7 +34,7 @@ class Scope:
         if name == "":
             return ""
         if name not in self.names:
-            raise Refused(f"reads '{name}', which nothing before it produces")
+            raise RefusedError(f"reads '{name}', which nothing before it produces")
         return self.names[name]
 
 

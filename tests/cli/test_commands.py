@@ -135,18 +135,18 @@ def test_inspect(digits: Path, capfd: Captured) -> None:
 def test_inspect_names_what_is_not_supported(tmp_path: Path, capfd: Captured) -> None:
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("StringNormalizer", ["x"], ["y"], name="tidy [a]")],
-        "strings",
-        [value("x", onnx.TensorProto.STRING, [2])],
-        [value("y", onnx.TensorProto.STRING, [2])],
+        [onnx.helper.make_node("Bernoulli", ["x"], ["y"], name="toss [a]")],
+        "random",
+        [value("x", onnx.TensorProto.FLOAT, [2])],
+        [value("y", onnx.TensorProto.FLOAT, [2])],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, str(tmp_path / "s.onnx"))
-    (refusal,) = run_json(["inspect", str(tmp_path / "s.onnx")], capfd, status=1)["unsupported"]
-    assert (refusal["node"], refusal["operator"]) == ("tidy [a]", "StringNormalizer")
+    onnx.save(model, str(tmp_path / "random.onnx"))
+    (refusal,) = run_json(["inspect", str(tmp_path / "random.onnx")], capfd, status=1)["unsupported"]
+    assert (refusal["node"], refusal["operator"]) == ("toss [a]", "Bernoulli")
     assert refusal["reason"]
-    assert main(["inspect", str(tmp_path / "s.onnx")]) == 1
-    assert "tidy [a]" in capfd.readouterr().out  # brackets are no markup
+    assert main(["inspect", str(tmp_path / "random.onnx")]) == 1
+    assert "toss [a]" in capfd.readouterr().out  # brackets are no markup
 
 
 def test_targets(capfd: Captured) -> None:

@@ -22,8 +22,9 @@ typedef int (*task_function)(int task_id, task_environment *environment, void *c
 
 enum { TASKS_PER_THREAD = 8 };
 
-/* Kernels put up to 256 KiB of scratch on it; musl alone would give 128 KiB. */
-enum { WORKER_STACK_BYTES = 1 << 20 };
+/* As much as the caller usually has: kernels keep a thread's scratch on its stack, and musl's own
+ * default is 128 KiB. */
+enum { WORKER_STACK_BYTES = 8 << 20 };
 
 /* Some 100 us: `pause` takes 40 to 140 cycles on x86, `yield` next to none on Arm. */
 #if defined(__x86_64__) || defined(__i386__)

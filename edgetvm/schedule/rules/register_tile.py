@@ -18,7 +18,7 @@ from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
 
-THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool gives its own 1 MiB
+THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool's own have 8 MiB
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) ->
     if len(reductions) != 1 or not all(facts.is_simple(sch.get(block)) for block in blocks):
         return None
     main = reductions[0]
+    if not all(facts.extent(axis) for axis in sch.get(main).iter_vars):
+        return None
     if facts.store_of(sch.get(main)) is None or not facts.spatial_axes(sch.get(main)):
         return None
     consumers = sch.get_consumers(main)
