@@ -31,6 +31,7 @@ def load_model(path: Path) -> onnx.ModelProto:
         ) from error
     if not model.HasField("graph") or not model.opset_import or not model.graph.output:
         raise ModelError(f"{path.name}: not an ONNX model: it has no graph with outputs and opset")
+    _check_text(path.name, model.graph)
     _check_opset(path.name, model)
     _load_external_data(path, model)
     if model.functions:
@@ -39,6 +40,22 @@ def load_model(path: Path) -> onnx.ModelProto:
         except Exception as error:  # the inliner throws bare RuntimeError and conversion errors
             raise ModelError(f"{path.name}: its local functions cannot be inlined: {error}") from error
     return model
+
+
+def _check_text(name: str, graph: onnx.GraphProto) -> None:
+    """Names are UTF-8: protobuf lets others pass, as bytes or as an error when they are read."""
+    try:
+        texts: list[object] = [tensor.name for tensor in graph.initializer]
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            texts += [value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)]
+        for node in graph.node:
+            texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+            texts += [attribute.name for attribute in node.attribute]
+        damaged = not all(isinstance(text, str) for text in texts)
+    except UnicodeDecodeError:
+        damaged = True
+    if damaged:
+        raise ModelError(f"{name}: a name in it is not UTF-8 text", hint="the file is damaged: export it again")
 
 
 def _check_opset(name: str, model: onnx.ModelProto) -> None:
