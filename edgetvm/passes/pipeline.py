@@ -32,6 +32,7 @@ def graph_passes() -> list[tvm.transform.Pass]:
         relax.transform.LegalizeOps(skip_ops=_VIEWS),
         relax.transform.AnnotateTIROpPattern(),
         MarkElementwise(),
+        relax.transform.DeadCodeElimination(),
     ]
 
 
