@@ -1,4 +1,4 @@
-"""Write the golden C files anew, after a change that was meant: `python -m tests.golden.regenerate`, then read the diff."""
+"""Write the golden C files anew after a change that was meant: `python -m tests.golden.regenerate`; then read the diff."""
 
 from __future__ import annotations
 
