@@ -1,4 +1,7 @@
-"""Write the golden C files anew after a change that was meant: `python -m tests.golden.regenerate`; then read the diff."""
+"""Write the golden C files anew after a change that was meant; then read the diff.
+
+python -m tests.golden.regenerate
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""Recipes: every shipped one loads, and a wrong one is refused by file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgetvm.errors import TargetError
+from edgetvm.resources import schedules_dir
+from edgetvm.schedule.recipe import FAMILY, load_recipe, machine_for
+from edgetvm.schedule.rules.register_tile import choose_tile
+from edgetvm.target.load import list_targets, load_target
+
+SHIPPED = sorted(schedules_dir().glob("*/default.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("optimize", ["size", "speed", "balanced"])
+def test_shipped_recipes_load(path: Path, optimize: str) -> None:
+    recipe = load_recipe(path, optimize)
+    assert recipe.max_rows >= 1
+    assert len(recipe.sha256) == 64
+
+
+def test_every_family_has_a_recipe() -> None:
+    assert {path.parent.name for path in SHIPPED} == set(FAMILY.values())
+
+
+def test_size_unrolls_less_than_speed() -> None:
+    for path in SHIPPED:
+        small, large = load_recipe(path, "size"), load_recipe(path, "speed")
+        assert small.unrolled_operations < large.unrolled_operations
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("[max_rows]", "[max_row]"), "'max_row"),
+        (lambda text: text.replace("value = ", "value = -", 1), "at least 0"),
+        (lambda text: text.replace("value = ", "value = 1.5 #", 1), "integer"),
+        (lambda text: text.replace("why ", "because ", 1), "'why'"),
+        (lambda text: text + "[", "cannot be read"),
+    ],
+)
+def test_wrong_recipes_are_refused(change: object, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(change(SHIPPED[0].read_text()))  # type: ignore[operator]
+    with pytest.raises(TargetError, match=r"mine\.toml") as caught:
+        load_recipe(path)
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_law_tiles_divide_and_fit_the_registers(name: str) -> None:
+    target = load_target(name)
+    machine = machine_for(target, "c" if target.processor.arch == "c" else "library")
+    for lanes in {1, machine.lanes(4)}:
+        for rows, vectors, steps in ((1, 1, 1), (7, 3, 9), (49, 8, 16), (224, 5, 3), (13, 1001, 64)):
+            tile = choose_tile(rows, vectors * lanes, steps, lanes, machine)
+            assert rows % tile.rows == vectors % tile.vectors == steps % tile.steps == 0
+            limit = machine.vector_registers if lanes > 1 else machine.recipe.scalar_accumulators
+            assert tile.rows * tile.vectors <= max(limit, 1)
+            assert tile.rows <= max(machine.recipe.max_rows, 1)
