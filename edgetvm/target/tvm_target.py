@@ -12,7 +12,8 @@ from edgetvm.errors import TargetError
 from edgetvm.target.types import Processor, Target
 
 # Kernels view one buffer as several element types; type-based alias analysis would reorder them.
-_LLVM_OPTIONS = ["-enable-tbaa:bool=0"]
+# Schedules vectorise; LLVM's own loop vectoriser miscompiles `x[i & 3]` for AVX-512 (LLVM 22, ONNX's test_tile).
+_LLVM_OPTIONS = ["-enable-tbaa:bool=0", "-vectorize-loops:bool=0"]
 
 
 def tvm_target(target: Target) -> tvm.target.Target:
