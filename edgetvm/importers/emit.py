@@ -45,7 +45,8 @@ def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) 
     produced: list[Expr | None] = []
     try:
         result = converters[node.op](call)
-        produced = [result] if isinstance(result, Expr) else list(result)
+        results = [result] if isinstance(result, Expr) else result
+        produced = [_bound(call, expr) for expr in results]
     except RefusedError as refused:
         reason = str(refused)
     except Exception as error:  # TVM raises many classes; whatever they say of this node refuses it
@@ -56,11 +57,13 @@ def _convert(emitter: Emitter, node: Node, converters: Mapping[str, Converter]) 
             continue
         type_ = emitter.graph.types[name]
         expr = produced[index] if index < len(produced) else None
-        if expr is not None and not isinstance(expr, relax.Var | GenericConst):
-            expr = call.emit(expr)
         reason = reason or _mismatch(expr, type_, index)
         emitter.values[name] = relax.op.zeros(type_.shape, type_.dtype) if reason or expr is None else expr
     return reason
+
+
+def _bound(call: Call, expr: Expr | None) -> Expr | None:
+    return expr if expr is None or isinstance(expr, relax.Var | GenericConst) else call.emit(expr)
 
 
 def _mismatch(expr: Expr | None, expected: Tensor, index: int) -> str | None:

@@ -8,19 +8,23 @@ inference, and expand operators that ONNX defines by a function body and we do n
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import prod
 
 import numpy as np
 import onnx
 
+from edgetvm.errors import EdgeTVMError, ModelError
+
 from . import control
+from .check import check_node
 from .fold import evaluate
 from .functions import function_body
-from .graph import DTYPES, Array, Graph, Node, RefusedError, Tensor, array_type
+from .graph import DTYPES, LARGEST_TENSOR, Array, Graph, Node, RefusedError, Tensor, array_type
 from .infer import infer_types
 from .scope import UNKNOWN, Scope, needed_nodes, subgraphs
 from .types import Refusal
 
-LARGEST_TENSOR = 1 << 31  # elements; a constant may have as many bytes
+MOST_NODES = 200_000  # visited, with functions expanded and loops unrolled
 DEEPEST_NESTING = 16
 RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
@@ -34,6 +38,7 @@ class Flattener:
         self._convertible = convertible
         self._declared = declared
         self._counts: dict[str, int] = {}
+        self._visited = 0
 
     def constant(self, hint: str, array: Array) -> str:
         """Add a constant; returns its name in the flat graph."""
@@ -57,12 +62,18 @@ class Flattener:
             label = scope.path + (node.name or f"{node.op_type}_{index}")
             try:
                 self._node(node, label, scope)
-            except RefusedError as refused:
+            except EdgeTVMError:
+                raise
+            except Exception as error:  # what a malformed node breaks, in ONNX or here, refuses that node
+                reason = str(error) if isinstance(error, RefusedError) else f"it is malformed: {error!r}"
                 operator = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
-                self.refusals.append(Refusal(label, operator, str(refused)))
+                self.refusals.append(Refusal(label, operator, reason))
                 scope.names.update((name, UNKNOWN) for name in node.output if name)
 
     def _node(self, node: onnx.NodeProto, label: str, scope: Scope) -> None:
+        self._visited += 1
+        if self._visited > MOST_NODES:
+            raise ModelError(f"the model unrolls to more than {MOST_NODES} nodes")
         domain = "" if node.domain == "ai.onnx" else node.domain
         sources = scope.sources or (label,)
         inputs = [scope.resolve(name) for name in node.input]
@@ -71,7 +82,7 @@ class Flattener:
             return
         version, schema = _schema(node, domain, scope)
         if not subgraphs(node):
-            _check(node, scope)
+            check_node(node, schema, scope.opsets)
         if control.inline(self, node, inputs, label, sources, scope):
             return
         passed = _passed_through(self, node, inputs, version)
@@ -96,6 +107,8 @@ class Flattener:
             self._expand(node, body, inputs, label, sources, scope)
             return
         outputs = self._outputs(node, found, scope)
+        if all(name in self.graph.constants for name in outputs if name):
+            return
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         for name in node.input:
             _check_type(f"its input '{name}'", types.get(name))
@@ -112,9 +125,9 @@ class Flattener:
         scope: Scope,
     ) -> bool:
         """Compute the node now if its result is known: the shape of anything, or all inputs constant."""
-        results: list[Array] | None
         if node.op_type in ("Shape", "Size") and not node.domain:
-            values = {node.input[0]: np.broadcast_to(np.zeros((), np.int8), types[node.input[0]].shape)}
+            scope.names[node.output[0]] = self.constant(node.output[0], _measured(node, types[node.input[0]]))
+            return True
         if node.op_type == "CastLike" and not node.domain and node.input[0] in values:
             values = {**values, node.input[1]: np.zeros((), types[node.input[1]].dtype)}
         if any(name not in values for name in node.input if name):
@@ -152,6 +165,10 @@ class Flattener:
             types.append((name, self._complete(name, *found[name], top=not scope.path)))
         names = []
         for name, type_ in types:
+            if name and type_.dtype in DTYPES and not type_.size:  # nothing to compute: an empty tensor is a constant
+                names.append(self.constant(name, np.zeros(type_.shape, type_.dtype)))
+                scope.names[name] = names[-1]
+                continue
             names.append(self.fresh(name) if name else "")
             if name:
                 self.graph.types[names[-1]] = type_
@@ -207,14 +224,17 @@ def _schema(node: onnx.NodeProto, domain: str, scope: Scope) -> tuple[int, onnx.
     return version, schema
 
 
-def _check(node: onnx.NodeProto, scope: Scope) -> None:
-    context = onnx.checker.C.CheckerContext()
-    context.ir_version = onnx.IR_VERSION
-    context.opset_imports = dict(scope.opsets)
-    try:
-        onnx.checker.check_node(node, context)
-    except onnx.checker.ValidationError as error:
-        raise RefusedError(f"it is malformed: {str(error).splitlines()[0]}") from error
+def _measured(node: onnx.NodeProto, type_: Tensor) -> Array:
+    """What Shape or Size answer."""
+    if node.op_type == "Size":
+        return np.array(type_.size, np.int64)
+    bounds = {a.name: a.i for a in node.attribute}
+    rank = len(type_.shape)
+    first, last = (
+        min(max(place + rank if place < 0 else place, 0), rank)
+        for place in (bounds.get("start", 0), bounds.get("end", rank))
+    )
+    return np.array(type_.shape[first:last], np.int64)
 
 
 def _passed_through(
@@ -248,5 +268,7 @@ def _check_type(what: str, type_: Tensor | None) -> None:
 
 
 def _check_size(type_: Tensor) -> None:
-    if type_.size > LARGEST_TENSOR:
+    if min(type_.shape, default=0) < 0:
+        raise RefusedError(f"a tensor of shape {list(type_.shape)} does not exist")
+    if prod(max(extent, 1) for extent in type_.shape) > LARGEST_TENSOR:
         raise RefusedError(f"a tensor of shape {list(type_.shape)} is too large")

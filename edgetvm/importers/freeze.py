@@ -8,7 +8,7 @@ import onnx
 
 from edgetvm.errors import ModelError
 
-from .graph import DTYPES, RefusedError, Tensor, dtype_name
+from .graph import DTYPES, LARGEST_TENSOR, RefusedError, Tensor, dtype_name
 from .types import Refusal
 
 
@@ -59,7 +59,10 @@ def _freeze(file: str, value: onnx.ValueInfoProto, given: Sequence[int] | None) 
     for index, dim in enumerate(dims):
         if dim <= 0:
             raise ModelError(f"{file}: dimension {index} of input '{value.name}' is {dim}; it must be at least 1")
-    return Tensor(dtype, tuple(dims))
+    type_ = Tensor(dtype, tuple(dims))
+    if type_.size > LARGEST_TENSOR:
+        raise ModelError(f"{file}: input '{value.name}' of shape {dims} is too large")
+    return type_
 
 
 def _dimension(file: str, value: onnx.ValueInfoProto, index: int, given: Sequence[int] | None) -> int:

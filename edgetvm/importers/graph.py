@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 DTYPES = frozenset(
     ["float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
 )
+LARGEST_TENSOR = 1 << 28  # elements
 FLOATS = ("float16", "float32", "float64")
 
 

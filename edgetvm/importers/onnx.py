@@ -66,10 +66,12 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
     except RefusedError as refused:
         raise ModelError(f"{path.name}: {refused}") from refused
     refusals += flattener.refusals
-    graph.outputs = [(name, result) for name, result in zip(outputs, results, strict=True) if result != UNKNOWN]
-    for name, result in graph.outputs:
-        if graph.types[result].dtype not in DTYPES or not graph.types[result].size:
-            refusals.append(Refusal(name, "output", f"{_described(graph.types[result])} is not supported"))
+    for name, result in zip(outputs, results, strict=True):
+        if result in graph.types and graph.types[result].dtype in DTYPES and graph.types[result].size:
+            graph.outputs.append((name, result))
+        elif result != UNKNOWN:
+            described = _described(graph.types[result]) if result in graph.types else "an output without a name"
+            refusals.append(Refusal(name, "output", f"{described} is not supported"))
     if not refusals:
         clean(graph)
     return graph, refusals
