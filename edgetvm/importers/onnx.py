@@ -70,8 +70,7 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
         if result in graph.types and graph.types[result].dtype in DTYPES and graph.types[result].size:
             graph.outputs.append((name, result))
         elif result != UNKNOWN:
-            described = _described(graph.types[result]) if result in graph.types else "an output without a name"
-            refusals.append(Refusal(name, "output", f"{described} is not supported"))
+            refusals.append(Refusal(name, "output", _why_no_output(graph.types.get(result))))
     if not refusals:
         clean(graph)
     return graph, refusals
@@ -85,8 +84,12 @@ def clean(graph: Graph) -> None:
     fold_pad(graph)
 
 
-def _described(type_: Tensor) -> str:
-    return f"{type_.dtype}{list(type_.shape)}"
+def _why_no_output(type_: Tensor | None) -> str:
+    if type_ is None:
+        return "it has no name"
+    if type_.dtype not in DTYPES:
+        return f"element type {type_.dtype} is not supported"
+    return f"a tensor of shape {list(type_.shape)} is empty"
 
 
 def interface(graph: Graph) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
