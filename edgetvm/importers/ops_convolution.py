@@ -50,6 +50,12 @@ def explicit_pads(
     return before, after
 
 
+def check_same(out: Sequence[int], wanted: Sequence[int]) -> None:
+    """Refuse auto_pad SAME_* where another attribute bends the output's shape: implementations disagree then."""
+    if list(out) != list(wanted):
+        raise RefusedError(f"auto_pad asks for {list(wanted)} where shape inference finds {list(out)}")
+
+
 def conv(call: Call) -> Expr:
     """Conv in 1, 2 or 3 dimensions, grouped or not; 1-D runs as 2-D of height 1."""
     rank = len(call.type().shape)

@@ -12,7 +12,7 @@ from tvm.ir import Expr
 
 from .convert import Call
 from .graph import RefusedError
-from .ops_convolution import channels_first, channels_last
+from .ops_convolution import channels_first, channels_last, check_same
 from .te_kernel import kernel, reduce_axis
 
 
@@ -90,6 +90,9 @@ def _pads_before(call: Call, kernel: Sequence[int], strides: Sequence[int], dila
     if mode == "VALID" and given is None:
         return [0] * spatial
     extra = call.attr("output_padding", [0] * spatial)
+    if given is None:
+        natural = [size * stride for size, stride in zip(call.type().shape[2:], strides, strict=True)]
+        check_same(call.out().shape[2:], natural)
     pads = []
     for size, out, k, s, d, e in zip(
         call.type().shape[2:], call.out().shape[2:], kernel, strides, dilations, extra, strict=True

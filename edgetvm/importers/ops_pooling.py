@@ -11,7 +11,7 @@ from tvm.ir import Expr
 
 from .convert import Call, Converter
 from .graph import RefusedError
-from .ops_convolution import channels_first, channels_last, explicit_pads
+from .ops_convolution import channels_first, channels_last, check_same, explicit_pads
 from .te_kernel import kernel, reduce_axis
 from .te_reducers import lowest, maximum
 
@@ -39,8 +39,10 @@ def _window(call: Call) -> Window:
     strides = [int(s) for s in call.attr("strides", [1] * spatial)]
     dilations = [int(d) for d in call.attr("dilations", [1] * spatial)]
     before, after = explicit_pads(call, sizes, kernel, strides, dilations)
-    if len(kernel) != spatial or min([*before, *after]) < 0:
+    if len(kernel) != spatial or min([*before, *after]) < 0 or min([*kernel, *strides, *dilations]) < 1:
         raise RefusedError("its kernel or padding does not fit its input")
+    if call.attr("auto_pad", "NOTSET").startswith("SAME"):
+        check_same(out, [-(-size // stride) for size, stride in zip(sizes, strides, strict=True)])
     reach = [(o - 1) * s + (k - 1) * d + 1 for o, s, k, d in zip(out, strides, kernel, dilations, strict=True)]
     needed = [max(r - i - b, 0) for r, i, b in zip(reach, sizes, before, strict=True)]
     return Window(kernel, strides, dilations, before, needed, after)

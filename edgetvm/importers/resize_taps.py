@@ -48,10 +48,10 @@ def source_coordinates(mode: str, size: int, out: int, scale: float, roi: tuple[
     """Where each output place lies in the input."""
     y = np.arange(out, dtype=np.float64)
     length = scale * size  # the output's size before it was made an integer
-    if mode == "half_pixel" or (mode == "pytorch_half_pixel" and length != 1):
+    if mode == "half_pixel" or (mode == "pytorch_half_pixel" and out > 1):
         return (y + 0.5) / scale - 0.5
     if mode == "pytorch_half_pixel":
-        return np.full(out, -0.5)
+        return np.zeros(out)
     if mode == "half_pixel_symmetric":
         return size / 2 * (1 - out / length) + (y + 0.5) / scale - 0.5
     if mode == "asymmetric":

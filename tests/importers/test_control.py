@@ -75,7 +75,7 @@ def test_loop_of_known_length(count: int | None, stop: bool, tmp_path: Path) -> 
 
 
 def test_endless_loop_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="loop.*more than 1024 times"):
+    with pytest.raises(UnsupportedError, match=r"loop.*more than 1024 times"):
         import_onnx(loop(tmp_path / "m.onnx", None, False))
 
 
