@@ -1,0 +1,178 @@
+"""`--format c` means what the library means: strict compilers take it, and it computes the same."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import edgetvm
+from edgetvm.errors import UnsupportedError
+from tests.tools import require_tool
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2")
+RNG = np.random.default_rng(0)
+FLOATS = (RNG.standard_normal((3, 8)) * 3).astype(np.float32)
+
+
+def save(
+    path: Path, nodes: list[onnx.NodeProto], x: np.ndarray | None, out: int, constants: Mapping[str, np.ndarray] = {}
+) -> Path:
+    """A model from input x (or none) to output y of type `out`."""
+    inputs = []
+    if x is not None:
+        inputs.append(helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape))
+    graph = helper.make_graph(
+        nodes,
+        "model",
+        inputs,
+        [helper.make_tensor_value_info("y", out, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def check(model: Path, inputs: dict[str, np.ndarray], folder: Path) -> np.ndarray:
+    """Compile, hold against strict gcc, and run."""
+    package = edgetvm.compile(model, "host", folder / "package", format="c")
+    for source in (*sorted((package.path / "src").glob("*.c")), package.path / "main.c"):
+        include = f"-I{package.path / 'include'}"
+        command = [require_tool("gcc"), *STRICT, include, "-c", str(source), "-o", str(folder / "x.o")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    return package.run(inputs)["y"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [
+        ("Exp", np.exp),
+        ("Floor", np.floor),
+        ("Round", np.round),
+        ("Sqrt", lambda x: np.sqrt(np.maximum(x, 0))),
+        ("Tanh", np.tanh),
+        ("Sin", np.sin),
+        ("Atan", np.arctan),
+        ("Sign", np.sign),
+        pytest.param("Abs", np.abs, marks=pytest.mark.xfail(strict=True, reason="tirx.fabs is unresolved")),
+        pytest.param(
+            "Softplus",
+            lambda x: np.logaddexp(x, 0),
+            marks=pytest.mark.xfail(strict=True, reason="tirx.fabs is unresolved"),
+        ),
+    ],
+)
+def test_functions(operator: str, expected: np.ufunc, tmp_path: Path) -> None:
+    source = "x"
+    nodes = [helper.make_node("Relu", ["x"], ["r"])] if operator == "Sqrt" else []
+    nodes.append(helper.make_node(operator, ["r" if nodes else source], ["y"], name="function"))
+    y = check(save(tmp_path / "m.onnx", nodes, FLOATS, TensorProto.FLOAT), {"x": FLOATS}, tmp_path)
+    np.testing.assert_allclose(y, expected(FLOATS.astype(np.float64)), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64", "float32", "float64"])
+def test_arithmetic(dtype: str, tmp_path: Path) -> None:
+    arithmetic(dtype, tmp_path)
+
+
+@pytest.mark.xfail(strict=True, reason="C computes them as int")
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16"])
+def test_arithmetic_of_narrow_integers_wraps(dtype: str, tmp_path: Path) -> None:
+    arithmetic(dtype, tmp_path)
+
+
+def arithmetic(dtype: str, folder: Path) -> None:
+    """(x + c) / 2 with a sum beyond the type's range, taken to a wider type in one kernel."""
+    limit = np.iinfo(dtype).max if dtype.startswith(("i", "u")) else 100
+    x = np.array([[0, 1, limit // 2, limit]], dtype)
+    constants = {"c": np.asarray([limit // 2 + 1], dtype), "two": np.asarray([2], dtype)}
+    nodes = [
+        helper.make_node("Add", ["x", "c"], ["s"], name="sum"),
+        helper.make_node("Div", ["s", "two"], ["h"], name="half"),
+        helper.make_node("Cast", ["h"], ["y"], name="wide", to=TensorProto.DOUBLE),
+    ]
+    y = check(save(folder / "m.onnx", nodes, x, TensorProto.DOUBLE, constants), {"x": x}, folder)
+    with np.errstate(over="ignore"):
+        total = x + constants["c"]
+    expected = total / 2 if dtype.startswith("f") else np.trunc(total.astype(np.longdouble) / 2)
+    np.testing.assert_array_equal(y, expected.astype(np.float64))
+
+
+@pytest.mark.xfail(strict=True, reason="halves are taken for integers")
+@pytest.mark.parametrize("operator", ["Add", "Max", "Softmax"])
+def test_half_precision_is_right_or_refused(operator: str, tmp_path: Path) -> None:
+    x = FLOATS.astype(np.float16)
+    operands = ["x"] if operator == "Softmax" else ["x", "x"]
+    nodes = [
+        helper.make_node(operator, operands, ["s"], name="half"),
+        helper.make_node("Cast", ["s"], ["y"], name="wide", to=TensorProto.FLOAT),
+    ]
+    try:
+        y = check(save(tmp_path / "m.onnx", nodes, x, TensorProto.FLOAT), {"x": x}, tmp_path)
+    except UnsupportedError as error:
+        assert "half" in error.message
+        return
+    power = np.exp(x.astype(np.float64) - x.max(1, keepdims=True))
+    expected = {"Add": x + x, "Max": x, "Softmax": power / power.sum(1, keepdims=True)}[operator]
+    np.testing.assert_allclose(y, expected, rtol=2e-3)
+
+
+@pytest.mark.xfail(strict=True, reason="NaN is written as a call of nanf")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_that_are_no_number(dtype: str, tmp_path: Path) -> None:
+    """Folding may make them: Log(-1)."""
+    x = np.zeros(4, dtype)
+    nodes = [
+        helper.make_node("Log", ["w"], ["k"], name="log"),
+        helper.make_node("Add", ["x", "k"], ["y"], name="sum"),
+    ]
+    weights = np.array([-1, 0, 1, 2], dtype)
+    out = helper.np_dtype_to_tensor_dtype(x.dtype)
+    y = check(save(tmp_path / "m.onnx", nodes, x, out, {"w": weights}), {"x": x}, tmp_path)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(y, np.log(weights), rtol=1e-6)
+
+
+@pytest.mark.xfail(strict=True, reason="C99 has no empty initialiser")
+def test_a_model_without_inputs(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Exp", ["w"], ["y"], name="power")]
+    y = check(save(tmp_path / "m.onnx", nodes, None, TensorProto.FLOAT, {"w": FLOATS}), {}, tmp_path)
+    np.testing.assert_allclose(y, np.exp(FLOATS), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan, 1e-40, 0.1, -0.0, 16777217.0, 3.4028235e38])
+def test_numbers_inside_a_kernel_keep_every_bit(number: float, tmp_path: Path) -> None:
+    """A scalar operand is a literal in the kernel's text."""
+    x = np.array([[1.0, -2.0, 3.0]], np.float32)
+    scalar = np.asarray(number, np.float32)
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(scalar), name="k"),
+        helper.make_node("Greater", ["x", "zero"], ["c"], name="greater"),
+        helper.make_node("Where", ["c", "k", "x"], ["y"], name="choice"),
+    ]
+    zero = np.asarray(0, np.float32)
+    y = check(save(tmp_path / "m.onnx", nodes, x, TensorProto.FLOAT, {"zero": zero}), {"x": x}, tmp_path)
+    expected = np.where(x > 0, scalar, x)
+    if np.isnan(number):
+        np.testing.assert_array_equal(y, expected)
+    else:
+        assert y.tobytes() == expected.tobytes()
+
+
+@pytest.mark.xfail(strict=True, reason="TVM's simplifier takes x * 0 for 0")
+@pytest.mark.parametrize("form", ["library", "c"])
+def test_infinity_times_zero_is_no_number(form: str, tmp_path: Path) -> None:
+    x = np.array([1, -1, np.inf, np.nan], np.float32)
+    nodes = [helper.make_node("Mul", ["x", "zero"], ["y"], name="product")]
+    model = save(tmp_path / "m.onnx", nodes, x, TensorProto.FLOAT, {"zero": np.asarray(0, np.float32)})
+    y = edgetvm.compile(model, "host", tmp_path / "package", format=form).run({"x": x})["y"]
+    with np.errstate(invalid="ignore"):
+        expected = x * np.float32(0)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(np.signbit(y[:2]), np.signbit(expected[:2]))
