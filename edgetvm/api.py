@@ -13,13 +13,13 @@ import numpy as np
 from edgetvm.codegen.assemble import assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.fit import check_ram
+from edgetvm.codegen.names import model_name
 from edgetvm.codegen.package import check_output
 from edgetvm.codegen.program import extract_program
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError, OutputError, TargetError
-from edgetvm.importers.convert import identifier
 from edgetvm.importers.onnx import import_onnx
 from edgetvm.importers.types import ModelSummary
 from edgetvm.passes.pipeline import optimize as optimize_graph
@@ -84,7 +84,7 @@ def compile(  # noqa: A001
     check_output(output)
     begin()
     imported = import_onnx(model, shapes or {})
-    imported = replace(imported, name=_c_name(name or imported.name))
+    imported = replace(imported, name=model_name(name or imported.name))
     begin()
     optimized = optimize_graph(imported)
     program = extract_program(optimized.module, optimized.sources)
@@ -216,12 +216,6 @@ def _check_options(target: Target, form: str, optimize: str, libc: str | None) -
     if libc is not None and not target.is_linux:
         raise TargetError(f"--libc {libc}: target {target.name} runs no Linux", "leave --libc out")
     return (libc or "gnu") if target.is_linux else None
-
-
-def _c_name(name: str) -> str:
-    """A prefix for C names; the runtime keeps its own to itself."""
-    chosen = identifier(name)
-    return f"{chosen}_net" if chosen == "edgetvm" else chosen
 
 
 def _checked(inputs: Mapping[str, np.ndarray], entry: Mapping[str, Any]) -> np.ndarray:

@@ -15,7 +15,6 @@ from edgetvm.codegen.in_place import reusable_inputs
 from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import plan_memory
 from edgetvm.codegen.program import COPY, Call, Program, Value
-from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import ScheduledKernel
 
@@ -50,12 +49,9 @@ def assemble(
     reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].func) for kernel in order}
 
     def lower_one(kernel: str) -> LoweredKernel:
-        try:
-            return lower(symbols[kernel], scheduled[kernel].func, target)
-        except Exception as error:  # TVM's own classes are many
-            nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
-            place = f"node '{nodes[0]}'" if nodes else f"kernel {kernel}"
-            raise UnsupportedError(f"{place}: no code can be generated: {_first_line(error)}") from error
+        nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
+        place = f"node '{nodes[0]}'" if nodes else f"kernel {kernel}"
+        return lower(symbols[kernel], scheduled[kernel].func, target, place=place)
 
     with ThreadPoolExecutor() as pool:
         kernels = list(pool.map(lower_one, order))
@@ -109,10 +105,6 @@ def pack(data: np.ndarray, block: int) -> np.ndarray:
     """`[..., N]` -> `[N / block, ..., block]`."""
     rows = data.reshape(*data.shape[:-1], data.shape[-1] // block, block)
     return np.ascontiguousarray(np.moveaxis(rows, -2, 0))
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
 def _short(kernel: str) -> str:

@@ -54,9 +54,9 @@ def build_package(
             files: dict[str, str | bytes] = dict(source_files(code, tvm_target))
             sizes = measure(code, None, target, work, model.name)
         else:
-            objects = compile_objects(code, tvm_target, target, work, options.libc)
-            files = _binaries(code, objects, target, options, work)
-            sizes = measure(code, objects, target, work, model.name)
+            own, runtime = compile_objects(code, tvm_target, target, work, options.libc)
+            files = _binaries(code, own, runtime, target, options, work)
+            sizes = measure(code, [*own, *runtime], target, work, model.name)
         files |= _texts(code, target, options.form)
         files["manifest.json"] = _manifest(code, model, scheduled, target, options, sizes)
         with staged_folder(output) as stage:
@@ -72,13 +72,13 @@ def build_package(
 
 
 def _binaries(
-    code: ModelCode, objects: list[Path], target: Target, options: PackageOptions, work: Path
+    code: ModelCode, own: list[Path], runtime: list[Path], target: Target, options: PackageOptions, work: Path
 ) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {f"src/{code.name}.c": emit_entry(code)}
     if options.form == "object":
-        own = [path for path in objects if path.name.startswith(code.name)]
         files[f"lib/{code.name}.o"] = link_relocatable(own, work / f"{code.name}_joined.o").read_bytes()
         return files
+    objects = [*own, *runtime]
     library = archive(objects, work / f"lib{code.name}.a")
     files[f"lib/{library.name}"] = library.read_bytes()
     if target.is_linux:

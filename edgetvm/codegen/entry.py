@@ -163,12 +163,14 @@ def _tables(code: ModelCode) -> list[str]:
                 border.offset,
             ]
             rows.append(f"    {{{', '.join(map(str, fields))}}},")
-        lines += [f"static const edgetvm_tensor {kind}[{max(len(borders), 1)}] = {{", *rows, "};"]
+        if borders:  # C99 has no empty initialiser
+            lines += [f"static const edgetvm_tensor {kind}[{len(borders)}] = {{", *rows, "};"]
     lines += [
         "",
         f"const edgetvm_model {code.name}_model = {{",
         f"    {_string(code.name)}, {code.plan.arena_bytes}, {code.arena_align},",
-        f"    {len(code.inputs)}, {len(code.outputs)}, inputs, outputs, run,",
+        f"    {len(code.inputs)}, {len(code.outputs)},"
+        f" {'inputs' if code.inputs else 'NULL'}, {'outputs' if code.outputs else 'NULL'}, run,",
         "};",
     ]
     return lines

@@ -8,12 +8,15 @@ planner places in the arena. Nothing is allocated when the kernel runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import tvm
 import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.tirx.buffer import buffer_data_pointer_type
+
+from edgetvm.errors import UnsupportedError
 
 # Arrays up to this size stay on the kernel's stack: mostly scalars of a reduction, which the
 # compiler turns into registers.
@@ -26,7 +29,7 @@ class LoweredKernel:
 
     `workspaces` are the bytes of each scratch pointer, which follow the buffer parameters in the
     C signature, and `workspace_types` their element types. A kernel with parallel loops reports a
-    status (0 for success); others return nothing.
+    status (0 for success); others return nothing. `place` names the ONNX node it computes, for errors.
     """
 
     name: str
@@ -34,6 +37,7 @@ class LoweredKernel:
     workspaces: tuple[int, ...]
     workspace_types: tuple[str, ...]
     returns_status: bool
+    place: str
 
 
 def _passes() -> list[tvm.transform.Pass]:
@@ -60,25 +64,48 @@ def _passes() -> list[tvm.transform.Pass]:
     ]
 
 
-def lower(name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: bool = True) -> LoweredKernel:
+def lower(
+    name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: bool = True, place: str = ""
+) -> LoweredKernel:
     """Lower one scheduled PrimFunc to the C calling convention.
 
     `noalias` promises that no two pointers overlap; the memory planner withdraws it for kernels
-    that it runs in place.
+    that it runs in place. Raises UnsupportedError that begins with `place` when TVM cannot.
     """
+    try:
+        return _lower(name, func, target, noalias, place or f"kernel {name}")
+    except Exception as error:  # TVM's own classes are many
+        raise _refused(place or f"kernel {name}", error) from error
+
+
+def _lower(name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: bool, place: str) -> LoweredKernel:
     module = tvm.IRModule({name: func.with_attr("global_symbol", name)})
     with tvm.transform.PassContext(opt_level=3, config={"s_tir.LoopPartition": {"partition_const_loop": True}}):
         module = tirx.transform.BindTarget(target.with_host(target))(module)
         module = tvm.transform.Sequential(_passes())(module)
     kernel = _take_pointers(name, module[name], noalias)
     lowered = tirx.transform.LowerIntrin()(tvm.IRModule({name: kernel.func}))
-    return LoweredKernel(name, lowered[name], kernel.workspaces, kernel.workspace_types, kernel.returns_status)
+    return replace(kernel, func=lowered[name], place=place)
 
 
-def build(kernels: list[LoweredKernel], target: tvm.target.Target) -> tvm.runtime.Module:
-    """Generate code for all kernels as one module of the target's kind (llvm or c)."""
-    functions = {kernel.name: kernel.func for kernel in kernels}
-    return tvm.get_global_func("target.build." + target.kind.name)(tvm.IRModule(functions), target)
+def build(kernels: Sequence[LoweredKernel], target: tvm.target.Target) -> tvm.runtime.Module:
+    """Generate code for all kernels as one module of the target's kind (llvm or c).
+
+    Raises UnsupportedError that names the node of the kernel for which TVM has no code.
+    """
+    try:
+        functions = {kernel.name: kernel.func for kernel in kernels}
+        return tvm.get_global_func("target.build." + target.kind.name)(tvm.IRModule(functions), target)
+    except Exception as error:
+        if len(kernels) > 1:
+            for kernel in kernels:
+                build([kernel], target)
+        raise _refused(kernels[0].place, error) from error
+
+
+def _refused(place: str, error: Exception) -> UnsupportedError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return UnsupportedError(f"{place}: no code can be generated: {lines[-1] if lines else type(error).__name__}")
 
 
 def buffer_bytes(buffer: tirx.Buffer) -> int:
@@ -141,4 +168,5 @@ def _take_pointers(name: str, func: tirx.PrimFunc, noalias: bool) -> LoweredKern
         tuple(buffer_bytes(buffer) for buffer in pointers),
         tuple(str(buffer.dtype) for buffer in pointers),
         parallel,
+        name,
     )

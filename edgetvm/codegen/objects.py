@@ -39,8 +39,8 @@ def source_files(code: ModelCode, target: tvm.target.Target) -> dict[str, str]:
 
 def compile_objects(
     code: ModelCode, tvm_target: tvm.target.Target, target: Target, work: Path, libc: str | None
-) -> list[Path]:
-    """Compile kernels, weights, entry and runtime into `work`; the runtime's objects come last."""
+) -> tuple[list[Path], list[Path]]:
+    """Compile into `work`; gives the objects of the model (kernels, entry, weights) and those of the runtime."""
     assembler, blob = emit_weights_binary(code)
     sources = work / "src"
     sources.mkdir()
@@ -59,7 +59,7 @@ def compile_objects(
     glue = compile_sources(texts, work, target, include_dirs=[include, sources], libc=libc)
     flags = ["-O2", "-DEDGETVM_THREADS"] if target.is_linux else ["-Os"]
     runtime = compile_sources(runtime_sources(target), work, target, include_dirs=[include], flags=flags, libc=libc)
-    return [kernels, *glue, *runtime]
+    return [kernels, *glue], runtime
 
 
 def link_relocatable(objects: list[Path], out: Path) -> Path:

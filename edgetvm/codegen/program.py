@@ -116,7 +116,7 @@ def extract_program(module: tvm.IRModule, nodes: Mapping[relax.Var, tuple[str, .
                 index[var] = (add(var.name, var.ty, base=operand(expr.args[0])[0]),)
             elif isinstance(expr, tvm.ir.Call):
                 place = f"node {names[0]!r}" if names else f"binding {var.name!r}"
-                raise UnsupportedError(f"{place}: operator {expr.op} has no kernel")
+                raise UnsupportedError(f"{place}: operator {getattr(expr.op, 'name', expr.op)} has no kernel")
             else:
                 index[var] = operand(expr)
     inputs = tuple(index[param][0] for param in main.params)

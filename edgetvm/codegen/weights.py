@@ -52,6 +52,8 @@ def _literal(item: np.generic, dtype: str) -> str:
     if dtype in ("float32", "float64"):
         number = float(item)
         suffix = "f" if dtype == "float32" else ""
+        if np.isnan(number):
+            return "NAN"
         if np.isinf(number):
             return f"{'-' if number < 0 else ''}{'HUGE_VALF' if suffix else 'HUGE_VAL'}"
         return number.hex() + suffix

@@ -28,7 +28,12 @@ def unary(operator: Callable[[Expr], Expr]) -> Converter:
 
 def binary(operator: Callable[[Expr, Expr], Expr]) -> Converter:
     """A converter of a broadcasting operator of two operands."""
-    return lambda call: operator(operand(call, 0, 1), operand(call, 1, 0))
+
+    def convert(call: Call) -> Expr:
+        result = operator(operand(call, 0, 1), operand(call, 1, 0))
+        return result if call.out().shape else relax.op.reshape(call.emit(result), [])
+
+    return convert
 
 
 def variadic(operator: Callable[[Expr, Expr], Expr]) -> Converter:
@@ -52,12 +57,16 @@ def mean(call: Call) -> Expr:
 
 
 def operand(call: Call, index: int, other: int) -> Expr:
-    """Input `index`; a constant of one element becomes a scalar, which kernels hold as an immediate."""
+    """Input `index`; a constant of one element becomes a scalar, which kernels hold as an immediate.
+
+    Zero stays in memory: TVM takes x * 0.0 and 0.0 / x for 0.0, whatever x is.
+    """
     value = call.value(index)
     # Immediates are int64.
     if value is None or value.size != 1 or value.dtype == np.uint64 or call.out().shape != call.type(other).shape:
         return call.x(index)
-    return call.constant(value.reshape(()))
+    is_zero = value.dtype.name in FLOATS and not value.any()
+    return call.constant(value.reshape((1,) if is_zero else ()))
 
 
 def reciprocal(call: Call) -> Expr:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import edgetvm
-from edgetvm.codegen.c_source import _c_float
+from edgetvm.codegen.c_forms import c_float
 from edgetvm.codegen.entry import ModelCode
 from edgetvm.codegen.memory import MemoryPlan
 from edgetvm.codegen.program import Call, Program, Value
@@ -84,11 +84,11 @@ def test_weights_are_exact(tmp_path: Path) -> None:
     ],
 )
 def test_literals(value: float, dtype: str, text: str) -> None:
-    written = _c_float(value, dtype)
+    written = c_float(value, dtype)
     assert written == text or float.fromhex(written.rstrip("f")) == value
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-40, 3.4e38, 1 / 3, 1e6 + 0.5])
 def test_literals_keep_every_bit(value: float) -> None:
-    assert float.fromhex(_c_float(value, "float64")) == value
-    assert np.float32(float.fromhex(_c_float(value, "float32").removesuffix("f"))) == np.float32(value)
+    assert float.fromhex(c_float(value, "float64")) == value
+    assert np.float32(float.fromhex(c_float(value, "float32").removesuffix("f"))) == np.float32(value)

@@ -106,7 +106,6 @@ def test_models_called_like_words_of_c(name: str, form: str, tmp_path: Path) -> 
     assert verified(name, form, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, raises=ToolError, reason="their files shadow or join those of the model")
 @pytest.mark.parametrize(
     ("name", "form"),
     [

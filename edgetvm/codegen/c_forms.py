@@ -1,0 +1,118 @@
+"""What TVM prints badly in C -> forms that it prints well."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.ir.prim import Add, BitwiseNot, Div, FloatImm, LShift, Max, Min, Mul, Sub
+from tvm.tirx.buffer import BufferType
+
+from edgetvm.codegen.entry import c_type
+from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.errors import UnsupportedError
+
+LITERAL = "edgetvm_literal_"
+
+# C promotes them to int and keeps bits that the type has no room for.
+_WIDE = {"int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+@dataclass
+class Needs:
+    """What the text of rewritten kernels needs beside it.
+
+    literals   C text of floating-point constants, by the index behind `LITERAL`
+    extremes   (max or min, dtype) of the functions they call
+    """
+
+    literals: list[str] = field(default_factory=list)
+    extremes: set[tuple[str, str]] = field(default_factory=set)
+
+
+def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
+    """Rewrite one kernel for TVM's C generator. Raises UnsupportedError for half precision.
+
+    Floating-point constants become calls of `edgetvm_literal_<index>`, replaced in the text later,
+    since TVM prints seven digits of them.
+    Max and Min become calls of functions of our own: TVM keeps their operands in variables that it
+    takes for valid even after the memory they came from has changed.
+    Sums and the like of narrow integers are computed in 32 bits and cut: int8 wraps in TVM, not in C.
+    Register arrays become plain ones: C has no word for them, and compilers see it for themselves.
+    """
+    plain: dict[tirx.Buffer, tirx.Buffer] = {}
+    halves: list[bool] = []
+
+    def spell(number: FloatImm) -> tvm.ir.Expr:
+        needs.literals.append(c_float(float(number.value), str(number.ty.dtype)))
+        return tirx.call_pure_extern(str(number.ty.dtype), f"{LITERAL}{len(needs.literals) - 1}")
+
+    def extreme(expr: Max | Min) -> tvm.ir.Expr:
+        dtype = str(expr.ty.dtype)
+        kind = "max" if isinstance(expr, Max) else "min"
+        needs.extremes.add((kind, dtype))
+        return tirx.call_pure_extern(dtype, f"edgetvm_{kind}_{dtype}", expr.a, expr.b)
+
+    def wrap(expr: Add | Sub | Mul | Div) -> tvm.ir.Expr:
+        dtype = str(expr.ty.dtype)
+        if dtype not in _WIDE:
+            return expr
+        wide = _WIDE[dtype]
+        return tirx.Cast(dtype, type(expr)(tirx.Cast(wide, expr.a), tirx.Cast(wide, expr.b)))
+
+    def wrap_bits(expr: LShift | BitwiseNot) -> tvm.ir.Expr:
+        dtype = str(expr.ty.dtype)
+        if dtype not in _WIDE:
+            return expr
+        if isinstance(expr, BitwiseNot):
+            return tirx.Cast(dtype, BitwiseNot(tirx.Cast("uint32", expr.a)))
+        return tirx.Cast(dtype, LShift(tirx.Cast("uint32", expr.a), tirx.Cast("uint32", expr.b)))
+
+    def call(expr: tvm.ir.Call) -> tvm.ir.Expr:
+        if not isinstance(expr.op, tvm.ir.Op) or expr.op.name != "tirx.fabs":
+            return expr
+        dtype = str(expr.ty.dtype)
+        return tirx.call_pure_extern(dtype, "fabs" if dtype == "float64" else "fabsf", *expr.args)
+
+    def declare(var: tvm.ir.Var) -> tvm.ir.Var:
+        if not isinstance(var.ty, BufferType):
+            return var
+        halves.append(str(var.dtype) == "float16")
+        if str(var.scope()) != "local":
+            return var
+        if var not in plain:
+            plain[var] = tirx.decl_buffer(var.shape, str(var.dtype), var.name)
+        return plain[var]
+
+    rules = (
+        (FloatImm, spell),
+        ((Max, Min), extreme),
+        ((Add, Sub, Mul, Div), wrap),
+        ((LShift, BitwiseNot), wrap_bits),
+        (tvm.ir.Call, call),
+        (tvm.ir.Var, declare),
+    )
+    body = tvm_ffi.structural_map(kernel.func.body, rules)
+    if any(halves):
+        raise UnsupportedError(f"{kernel.place}: half precision (float16) has no type in C99", "give --format library")
+    return replace(kernel, func=tirx.PrimFunc(kernel.func.params, body, kernel.func.ret_type, kernel.func.attrs))
+
+
+def extreme_function(kind: str, dtype: str) -> str:
+    """The definition of `edgetvm_max_<dtype>` or `edgetvm_min_<dtype>`."""
+    ctype, sign = c_type(dtype), ">" if kind == "max" else "<"
+    name = f"edgetvm_{kind}_{dtype}"
+    return f"static inline {ctype} {name}({ctype} a, {ctype} b)\n{{\n    return a {sign} b ? a : b;\n}}\n"
+
+
+def c_float(value: float, dtype: str) -> str:
+    """A floating-point constant in C99, exact to the bit but for the payload of a NaN."""
+    suffix = "f" if dtype == "float32" else ""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return ("-" if value < 0 else "") + ("HUGE_VALF" if suffix else "HUGE_VAL")
+    return f"{value!r}{suffix}" if value == int(value) and abs(value) < 1e6 else value.hex() + suffix
