@@ -11,7 +11,6 @@ import pytest
 from onnx import helper
 
 import edgetvm
-from edgetvm.errors import ToolError
 from tests.importers.models import save
 from tests.tools import require_tool
 
