@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.memory import MemoryPlan
 from edgetvm.codegen.program import COPY, Program, Value
 from edgetvm.errors import UnsupportedError
+
+_TAP = """
+/* Defined by whoever wants to see an output right after its call, before a later one reuses its bytes. */
+#ifndef EDGETVM_TAP
+#define EDGETVM_TAP(call, output, data, bytes) ((void)0)
+#endif
+"""
 
 # Storage in C and name in edgetvm.h of every element type that a model's border may have.
 C_TYPES = {
@@ -69,7 +76,7 @@ def weight_symbol(code: ModelCode, value: Value) -> str:
 def emit_entry(code: ModelCode) -> str:
     """The source file of the entry function and the model's tables."""
     program = code.program
-    lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>", ""]
+    lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>", _TAP]
     lines += [_weight_declaration(code, value) for value in program.constants]
     lines += ["", *(kernel_prototype(code, kernel) + ";" for kernel in code.kernels), ""]
     lines += [
@@ -83,12 +90,14 @@ def emit_entry(code: ModelCode) -> str:
         if call.kernel == COPY:
             source, result = (pointers[program.root(value)] for value in (call.inputs[0], call.outputs[0]))
             lines.append(f"    memcpy({result}, {source}, {program.values[call.outputs[0]].bytes});")
+            lines += _taps(program, step, pointers)
             continue
         kernel = code.kernel(call.kernel)
         arguments = [pointers[program.root(value)] for value in (*call.inputs, *call.outputs)]
         arguments += [f"(void *)(arena + {offset})" for offset in code.plan.workspaces[step]]
         text = f"{kernel.name}({', '.join(arguments)})"
         lines.append(f"    if ({text} != 0) {{\n        return 1;\n    }}" if kernel.returns_status else f"    {text};")
+        lines += _taps(program, step, pointers)
     lines += ["    return 0;", "}", "", *_tables(code)]
     return "\n".join(lines) + "\n"
 
@@ -137,6 +146,14 @@ def _pointers(code: ModelCode) -> dict[int, str]:
     pointers |= {program.root(value): f"out[{position}]" for position, value in enumerate(program.outputs)}
     pointers |= {index: f"in[{position}]" for position, index in enumerate(program.inputs)}
     return pointers
+
+
+def _taps(program: Program, step: int, pointers: Mapping[int, str]) -> list[str]:
+    """A line for each output of call `step`: call, output, address and bytes."""
+    return [
+        f"    EDGETVM_TAP({step}, {position}, {pointers[program.root(value)]}, {program.values[value].bytes});"
+        for position, value in enumerate(program.calls[step].outputs)
+    ]
 
 
 def _weight_declaration(code: ModelCode, value: Value) -> str:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgetvm.codegen.entry import Border, ModelCode
+from edgetvm.codegen.program import Call, Program
 from edgetvm.schedule.types import ScheduledKernel
 
 FORMAT_VERSION = 1
@@ -32,7 +33,6 @@ def make_manifest(
         {"name": kernel.name, "rule": rules[kernel.name].rule, "workspace_bytes": sum(kernel.workspaces)}
         for kernel in code.kernels
     ]
-    calls = [{"kernel": call.kernel, "nodes": list(call.nodes)} for call in code.program.calls]
     return {
         "format_version": FORMAT_VERSION,
         "name": code.name,
@@ -49,7 +49,7 @@ def make_manifest(
         **sizes,
         "weight_bytes": sum(value.bytes for value in code.program.constants),
         "kernels": kernels,
-        "calls": calls,
+        "calls": [_call(call, code.program) for call in code.program.calls],
     }
 
 
@@ -64,6 +64,12 @@ def tool_version(tool: str) -> str | None:
 def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _call(call: Call, program: Program) -> dict[str, object]:
+    values = [program.values[index] for index in call.outputs]
+    outputs = [{"shape": list(value.shape), "dtype": value.dtype} for value in values]
+    return {"kernel": call.kernel, "nodes": list(call.nodes), "outputs": outputs}
 
 
 def _border(border: Border) -> dict[str, object]:

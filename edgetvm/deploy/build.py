@@ -10,23 +10,29 @@ from edgetvm.deploy.package import Package
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources, link_program
 from edgetvm.target.types import Board, Target
+from edgetvm.target.zig import run_zig
 
 _FLAGS = ("-std=c99", "-O2")
 
 
-def build_linux(package: Package, target: Target, work: Path, libc: str | None) -> Path:
-    """Link the harness and the package for Linux; static with ``libc`` "musl"."""
-    objects = _objects(package, target, work, ["posix"], libc)
+def build_linux(package: Package, target: Target, work: Path, libc: str | None, *, taps: bool = False) -> Path:
+    """Link the harness and the package for Linux; static with ``libc`` "musl".
+
+    With ``taps`` the entry function is compiled anew and gives the harness every output of every kernel call.
+    """
+    objects = _objects(package, target, work, ["posix"], libc, taps)
     return link_program(objects, work / "program", target, libc=libc)
 
 
-def build_image(package: Package, target: Target, board: Board, work: Path) -> Path:
-    """Link the harness and the package into the image of a Cortex-M board."""
-    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None)
+def build_image(package: Package, target: Target, board: Board, work: Path, *, taps: bool = False) -> Path:
+    """Link the harness and the package into the image of a Cortex-M board, with ``taps`` as for Linux."""
+    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None, taps)
     return link_image(objects, work / "program.elf", target, board)
 
 
-def _objects(package: Package, target: Target, work: Path, ports: list[str], libc: str | None) -> list[Path]:
+def _objects(
+    package: Package, target: Target, work: Path, ports: list[str], libc: str | None, taps: bool
+) -> list[Path]:
     runtime = runtime_dir()
     include = [package.folder / "include", *(runtime / name for name in ("include", "ports", "ports/cortex_m"))]
     # Portable C packed for a chip brings no thread pool, and yet may run on this machine.
@@ -39,17 +45,30 @@ def _objects(package: Package, target: Target, work: Path, ports: list[str], lib
         folder.mkdir()
         return compile_sources(sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc)
 
+    model_sources, tap = package.model_sources(), []
+    if taps:
+        model_sources = model_sources or [package.entry_source()]
+        tap = ["-include", str(runtime / "harness" / "tap.h")]
     with ThreadPoolExecutor() as pool:
         groups = [
             pool.submit(compile_group, "harness", _sources(runtime / "harness"), model),
             pool.submit(
                 compile_group, "port", [c for port in ports for c in _sources(runtime / "ports" / port)], model
             ),
-            pool.submit(compile_group, "model", package.model_sources(), []),
+            pool.submit(compile_group, "model", model_sources, tap),
             pool.submit(compile_group, "runtime", package.runtime_sources(), threads),
         ]
-        objects = [path for group in groups for path in group.result()]
-    return [*objects, *package.linked_files()]
+        harness, port, compiled, runtime_objects = (group.result() for group in groups)
+    if taps and package.form == "object":
+        return [*harness, *port, _join(compiled, package.linked_files(), work / "model.o"), *runtime_objects]
+    # Objects first: what they define, the linker does not look for in the archive.
+    return [*harness, *port, *compiled, *runtime_objects, *package.linked_files()]
+
+
+def _join(first: list[Path], second: list[Path], out: Path) -> Path:
+    """One object file of all; where both define a symbol, it is that of ``first``."""
+    run_zig(["ld.lld", "-r", "--allow-multiple-definition", *map(str, [*first, *second]), "-o", str(out)])
+    return out
 
 
 def _name(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import Package, Tensor
 from edgetvm.errors import DataError, RunError
 
-REQUEST, INPUTS, OUTPUTS, REPORT = "request.bin", "inputs.bin", "outputs.bin", "report.txt"
+REQUEST, INPUTS, OUTPUTS, TAPS, REPORT = "request.bin", "inputs.bin", "outputs.bin", "taps.bin", "report.txt"
 MAGIC = 0x31525645
-CALLER_BUFFERS, GUARD = 1, 2
+CALLER_BUFFERS, GUARD, TAP = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def check_inputs(package: Package, request: RunRequest) -> int:
 def write_request(folder: Path, package: Package, request: RunRequest) -> int:
     """Write what the harness reads into ``folder``; returns the number of samples."""
     samples = check_inputs(package, request)
-    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard
+    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps
     fields = (MAGIC, samples, request.warmup, request.repeats, request.threads, flags)
     (folder / REQUEST).write_bytes(struct.pack("<6I", *fields))
     with (folder / INPUTS).open("wb") as file:
@@ -77,18 +78,27 @@ def read_report(folder: Path) -> Report:
 
 def read_outputs(folder: Path, package: Package, samples: int) -> tuple[np.ndarray, ...]:
     """One array an output, the samples along its first axis."""
-    data = (folder / OUTPUTS).read_bytes()
-    size = sample_bytes(package.outputs)
-    if len(data) != size * samples:
-        raise RunError(f"{package.name} wrote {len(data)} bytes of outputs, {size * samples} were expected")
-    rows = np.ndarray((samples, size), np.uint8, buffer=data)
-    outputs = []
-    at = 0
-    for tensor in package.outputs:
-        column = bytearray(rows[:, at : at + tensor.bytes].tobytes())
-        outputs.append(np.ndarray((samples, *tensor.shape), np.dtype(tensor.dtype), buffer=column))
-        at += tensor.bytes
-    return tuple(outputs)
+    return _read_columns(folder / OUTPUTS, package, package.outputs, samples)
+
+
+def read_taps(folder: Path, package: Package, samples: int) -> tuple[tuple[np.ndarray, ...], ...]:
+    """One tuple a kernel call; in it one array an output, the samples along its first axis."""
+    tensors = tuple(tensor for call in package.calls for tensor in call.outputs)
+    columns = iter(_read_columns(folder / TAPS, package, tensors, samples))
+    return tuple(tuple(islice(columns, len(call.outputs))) for call in package.calls)
+
+
+def _read_columns(path: Path, package: Package, tensors: tuple[Tensor, ...], samples: int) -> tuple[np.ndarray, ...]:
+    """Read a file of all tensors of sample 0, then of sample 1 and so on; one array a tensor."""
+    found, expected = path.stat().st_size, sample_bytes(tensors) * samples
+    if found != expected:
+        raise RunError(f"{package.name} wrote {found} bytes of {path.stem}, {expected} were expected")
+    columns = tuple(np.empty((samples, *tensor.shape), np.dtype(tensor.dtype)) for tensor in tensors)
+    with path.open("rb") as file:
+        for sample in range(samples):
+            for column in columns:
+                file.readinto(column[sample : sample + 1].reshape(-1).view(np.uint8).data)
+    return columns
 
 
 def finished_samples(folder: Path, package: Package) -> int | None:

@@ -18,6 +18,8 @@ class RunRequest:
     guard           check that nothing outside the arena is written and how much of it is, and give
                     the caller's buffers no more alignment than their elements need
     count           count the instructions of one inference, under an emulator
+    taps            keep every output of every kernel call too; stack, time and instructions then
+                    include what that takes
     timeout_s       a run that takes longer is stopped
     """
 
@@ -28,6 +30,7 @@ class RunRequest:
     caller_buffers: bool = False
     guard: bool = False
     count: bool = False
+    taps: bool = False
     timeout_s: float = 300.0
 
 
@@ -37,6 +40,8 @@ class Measurement:
 
     runner         host, qemu-aarch64, qemu-arm or qemu-system-arm
     outputs        one array a model output, of shape (samples, *output shape)
+    taps           one tuple a kernel call, in the order of the manifest's `calls`; in it one array an
+                   output, of shape (samples, *output shape)
     latency_ns     the time of each repeat, on a real machine
     instructions   executed by the first inference, its call included
     stack_bytes    the deepest that the first inference's stack went below its caller
@@ -47,6 +52,7 @@ class Measurement:
 
     runner: str
     outputs: tuple[np.ndarray, ...]
+    taps: tuple[tuple[np.ndarray, ...], ...] | None = None
     latency_ns: tuple[int, ...] | None = None
     instructions: int | None = None
     stack_bytes: int | None = None

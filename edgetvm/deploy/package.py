@@ -17,12 +17,21 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output, with the model's own name, shape and dtype (numpy's names)."""
+    """An input or output with the model's own name, or an output of a kernel; dtype by numpy's name."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     bytes: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes."""
+
+    kernel: str
+    nodes: tuple[str, ...]
+    outputs: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Package:
     outputs: tuple[Tensor, ...]
     arena_bytes: int
     arena_align: int
+    calls: tuple[Call, ...]
 
     def linked_files(self) -> list[Path]:
         """The compiled parts that a program links: none with `--format c`."""
@@ -46,6 +56,13 @@ class Package:
             "object": [self.folder / "lib" / f"{self.name}.o"],
             "c": [],
         }[self.form]
+
+    def entry_source(self) -> Path:
+        """The C file of the entry function, which a package has in every format."""
+        path = self.folder / "src" / f"{self.name}.c"
+        if not path.is_file():
+            raise _incomplete(self.folder, path)
+        return path
 
     def model_sources(self) -> list[Path]:
         """The C files of the model that are still to be compiled."""
@@ -79,10 +96,12 @@ def read_package(folder: Path) -> Package:
         raise PackageError(f"{path} is damaged: {error!r}", "compile the model again") from error
     missing = next((part for part in parts if not part.is_file()), None)
     if missing is not None:
-        raise PackageError(
-            f"{folder} is incomplete: {missing.relative_to(folder)} is missing", "compile the model again"
-        )
+        raise _incomplete(folder, missing)
     return package
+
+
+def _incomplete(folder: Path, missing: Path) -> PackageError:
+    return PackageError(f"{folder} is incomplete: {missing.relative_to(folder)} is missing", "compile the model again")
 
 
 def _package(folder: Path, manifest: dict[str, Any]) -> Package:
@@ -96,11 +115,22 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         outputs=tuple(map(_tensor, manifest["outputs"])),
         arena_bytes=int(manifest["arena"]["bytes"]),
         arena_align=int(manifest["arena"]["align"]),
+        calls=tuple(map(_call, manifest["calls"])),
     )
 
 
 def _tensor(entry: dict[str, Any]) -> Tensor:
-    tensor = Tensor(str(entry["name"]), tuple(map(int, entry["shape"])), str(entry["dtype"]), int(entry["bytes"]))
-    if tensor.bytes != math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize:
-        raise ValueError(f"{tensor.name} cannot have {tensor.bytes} bytes")
+    tensor = _dense(str(entry["name"]), entry)
+    if tensor.bytes != int(entry["bytes"]):
+        raise ValueError(f"{tensor.name} cannot have {entry['bytes']} bytes")
     return tensor
+
+
+def _call(entry: dict[str, Any]) -> Call:
+    kernel = str(entry["kernel"])
+    return Call(kernel, tuple(map(str, entry["nodes"])), tuple(_dense(kernel, output) for output in entry["outputs"]))
+
+
+def _dense(name: str, entry: dict[str, Any]) -> Tensor:
+    shape, dtype = tuple(map(int, entry["shape"])), str(entry["dtype"])
+    return Tensor(name, shape, dtype, math.prod(shape) * np.dtype(dtype).itemsize)

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgetvm.deploy.exchange import finished_samples, read_outputs, read_report
+from edgetvm.deploy.exchange import finished_samples, read_outputs, read_report, read_taps
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
 from edgetvm.errors import RunError
@@ -63,6 +63,7 @@ def execute(
     return Measurement(
         runner=runner,
         outputs=read_outputs(folder, package, samples),
+        taps=read_taps(folder, package, samples) if request.taps else None,
         latency_ns=report.values.get("latency_ns"),
         stack_bytes=stack,
         arena_touched=report.one("arena_touched"),

@@ -31,7 +31,7 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
         raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
     emulator = find_emulator(RUNNER)
     samples = write_request(work, package, request)
-    image = build_image(package, target, board, work)
+    image = build_image(package, target, board, work, taps=request.taps)
     counting = counting_arguments(emulator, image, 4) if request.count else []
     command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
     command += ["-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]

@@ -25,7 +25,7 @@ def run_under_qemu(package: Package, target: Target, request: RunRequest, work: 
     emulator = find_emulator(runner)
     samples = write_request(work, package, request)
     # Static, because the emulated machine has no C library of its own.
-    program = build_linux(package, target, work, "musl")
+    program = build_linux(package, target, work, "musl", taps=request.taps)
     counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if request.count else []
     command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
     measurement = execute(command, work, package, request, samples, runner)

@@ -32,6 +32,10 @@ OVERFLOWS_STACK = "y[0] = recurse(1.0f);"
 
 _MODEL = """#include "NAME.h"
 
+#ifndef EDGETVM_TAP
+#define EDGETVM_TAP(call, output, data, bytes) ((void)0)
+#endif
+
 float recurse(float x);
 float recurse(float x) {
     volatile uint8_t frame[256];
@@ -46,6 +50,7 @@ static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
     int i;
     (void)arena, (void)scratch, (void)i;
     BODY
+    EDGETVM_TAP(0, 0, y, 16);
     return 0;
 }
 
@@ -88,6 +93,7 @@ def write_package(
         "libc": libc,
         "inputs": [{"name": "x", "offset": 0, **tensor}],
         "outputs": [{"name": "y", "offset": 16, **tensor}],
+        "calls": [{"kernel": "run", "nodes": ["node"], "outputs": [{"shape": [4], "dtype": "float32"}]}],
         "arena": {"bytes": ARENA_BYTES, "align": 16},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -1,5 +1,6 @@
 /* A model of one operator, y = x + 1 on four floats, laid out as a compiled one is. */
 #include "edgetvm.h"
+#include "tap.h"
 
 static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
     const float *const x = in[0];
@@ -9,6 +10,7 @@ static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
     for (i = 0; i < 4; i++) {
         y[i] = x[i] + 1.0f;
     }
+    EDGETVM_TAP(0, 0, y, 16);
     return 0;
 }
 

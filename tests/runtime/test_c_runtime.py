@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgetvm.deploy.exchange import CALLER_BUFFERS, GUARD, MAGIC
+from edgetvm.deploy.exchange import CALLER_BUFFERS, GUARD, MAGIC, TAP
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources, link_program
 from tests.tools import require_tool
@@ -79,6 +79,17 @@ def test_harness_runs_clean(build: Path, tmp_path: Path) -> None:
         report = (tmp_path / "report.txt").read_text().splitlines()
         assert {"guard_ok=1", "repeatable=1", "status=0"} <= set(report)
         assert sum(line.startswith("latency_ns=") for line in report) == 2
+
+
+def test_taps_are_of_samples_alone(build: Path, tmp_path: Path) -> None:
+    """Neither of the guarded runs nor of the timed ones; and only where they were asked for."""
+    inputs = np.arange(8, dtype=np.float32)
+    (tmp_path / "inputs.bin").write_bytes(inputs.tobytes())
+    for flags in (GUARD, GUARD | TAP):
+        (tmp_path / "request.bin").write_bytes(struct.pack("<6I", MAGIC, 2, 1, 2, 1, flags))
+        run([build / "harness_add_one"], cwd=tmp_path)
+        assert (tmp_path / "taps.bin").exists() == bool(flags & TAP)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "taps.bin", np.float32), inputs + 1)
 
 
 def test_cmake_builds_for_a_bare_board(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-/* Runs one model on recorded inputs. Reads request.bin and inputs.bin, writes outputs.bin and report.txt.
+/* Runs one model on recorded inputs. Reads request.bin and inputs.bin, writes outputs.bin, report.txt
+ * and, asked for, taps.bin.
  *
  * One sample is in memory at a time, in the arena itself unless the caller's buffers were asked for, so
  * the harness needs next to no RAM of its own. The length of outputs.bin tells the host how far a run
@@ -9,10 +10,11 @@
 #include "port.h"
 #include "report.h"
 #include "stack.h"
+#include "tap.h"
 
 #define NOINLINE __attribute__((noinline, used))
 
-enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2 };
+enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4 };
 enum { WIDEST_ELEMENT = 8, FIRST_FILL = 0xA5, SECOND_FILL = 0x5A };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5, MODEL_FAILED = 6 };
 
@@ -156,6 +158,9 @@ static NOINLINE int run_model_on_painted_stack(void) {
 
 static int run_samples(void) {
     uint32_t sample;
+    if ((request.flags & TAP) != 0 && tap_open() != 0) {
+        return FILE_FAILED;
+    }
     for (sample = 0; sample < request.samples; sample++) {
         int error = load_sample(sample);
         if (error == DONE) {
@@ -168,7 +173,7 @@ static int run_samples(void) {
             return error;
         }
     }
-    return DONE;
+    return tap_close() == 0 ? DONE : FILE_FAILED;
 }
 
 static int run_timed(void) {
