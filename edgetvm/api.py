@@ -20,7 +20,7 @@ from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError, OutputError, TargetError
-from edgetvm.importers.onnx import import_onnx
+from edgetvm.importers.read import import_model
 from edgetvm.importers.types import ModelSummary
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.report.bench import bench_package
@@ -58,7 +58,7 @@ def compile(  # noqa: A001
     name: str | None = None,
     progress: Progress | None = None,
 ) -> Package:
-    """Compile an ONNX model for a target and write the package to the new folder `output`.
+    """Compile a model, ONNX or .tflite, for a target and write the package to the new folder `output`.
 
     target     a board, a processor, or the path of a TOML file of your own
     shapes     freezes dynamic dimensions: {"input": [1, 3, 224, 224]}
@@ -83,7 +83,7 @@ def compile(  # noqa: A001
     libc = _check_options(chosen, format, optimize, libc)
     check_output(output)
     begin()
-    imported = import_onnx(model, shapes or {})
+    imported = import_model(model, shapes or {})
     imported = replace(imported, name=model_name(name or imported.name))
     begin()
     optimized = optimize_graph(imported)
@@ -123,7 +123,7 @@ def load(path: str | Path) -> Package:
 
 
 def inspect(model: str | Path, shapes: Mapping[str, Sequence[int]] | None = None) -> ModelSummary:
-    """Operators, shapes, MACs and parameters of an ONNX model, and every node that cannot be compiled."""
+    """Operators, shapes, MACs and parameters of a model, and every node that cannot be compiled."""
     from edgetvm.importers.summary import summarize
 
     return summarize(Path(model), shapes or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,11 @@ def import_onnx(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> Importe
     node that cannot be compiled.
     """
     path = Path(path)
-    graph, refusals = read_graph(path, shapes)
+    return imported(path, *read_graph(path, shapes))
+
+
+def imported(path: Path, graph: Graph, refusals: Sequence[Refusal]) -> ImportedModel:
+    """The Relax module of a flat graph; raises `UnsupportedError` if anything was refused, here or before."""
     module, sources, more = emit_module(graph, CONVERTERS)
     if refusals or more:
         raise unsupported(path, [*refusals, *more])
@@ -47,12 +51,18 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
     With a refusal the graph holds what could be read, uncleaned, and lacks the outputs that depend
     on what is refused.
     """
-    model = load_model(path)
+    return flatten_model(path, load_model(path), shapes)
+
+
+def flatten_model(
+    path: Path, model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]], unknown: Collection[str] = ()
+) -> tuple[Graph, list[Refusal]]:
+    """The same for a model that came from `path`; it lacks the values `unknown`, whose makers were refused before."""
     _check_values(path, model.graph)
     inputs, refusals = freeze_inputs(path.name, model.graph, shapes)
     flattener = Flattener(CONVERTERS, {} if shapes else _declared_types(model.graph))
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    scope = Scope({refusal.node: UNKNOWN for refusal in refusals}, opsets)
+    scope = Scope(dict.fromkeys((*unknown, *(refusal.node for refusal in refusals)), UNKNOWN), opsets)
     graph = flattener.graph
     for name, type_ in inputs.items():
         scope.names[name] = flattener.fresh(name)
@@ -71,7 +81,7 @@ def read_graph(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, 
             graph.outputs.append((name, result))
         elif result != UNKNOWN:
             refusals.append(Refusal(name, "output", _why_no_output(graph.types.get(result))))
-    if not refusals:
+    if not refusals and not unknown:
         clean(graph)
     return graph, refusals
 

@@ -10,14 +10,15 @@ from .converters import CONVERTERS
 from .emit import emit_module
 from .graph import Graph
 from .macs import macs
-from .onnx import interface, read_graph
+from .onnx import interface
+from .read import read_model
 from .types import ModelSummary, NodeSummary
 
 
 def summarize(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> ModelSummary:
     """Nodes of the cleaned graph with their costs, and every unsupported node at once."""
     path = Path(path)
-    graph, refusals = read_graph(path, shapes)
+    graph, refusals = read_model(path, shapes)
     _, _, more = emit_module(graph, CONVERTERS)
     inputs, outputs = interface(graph)
     nodes = _nodes(graph)
