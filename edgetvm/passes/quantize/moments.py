@@ -1,0 +1,55 @@
+"""First and second moments of a layer's quantized inputs and float outputs, summed sample by sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgetvm.oracle.dataset import Array
+
+
+class Moments:
+    """Sums over rows x ``[groups, rows, K]`` and y ``[groups, rows, N]``; float64.
+
+    With ``second=False`` only the means are kept.
+    """
+
+    def __init__(self, groups: int, inputs: int, outputs: int, second: bool = True) -> None:
+        self.count = 0
+        self._x = np.zeros((groups, inputs))
+        self._y = np.zeros((groups, outputs))
+        self._xx = np.zeros((groups, inputs, inputs)) if second else None
+        self._yx = np.zeros((groups, outputs, inputs)) if second else None
+
+    def add(self, x: Array, y: Array) -> None:
+        """Add rows, float32: products are summed in single precision within one call."""
+        self.count += x.shape[1]
+        self._x += x.sum(axis=1, dtype=np.float64)
+        self._y += y.sum(axis=1, dtype=np.float64)
+        if self._xx is not None and self._yx is not None:
+            turned = x.transpose(0, 2, 1)
+            self._xx += turned @ x
+            self._yx += y.transpose(0, 2, 1) @ x
+
+    @property
+    def mean_x(self) -> Array:
+        """``[groups, K]``."""
+        return self._x / self.count
+
+    @property
+    def mean_y(self) -> Array:
+        """``[groups, N]``."""
+        return self._y / self.count
+
+    @property
+    def covariance_xx(self) -> Array:
+        """``[groups, K, K]``, biased (divided by the count)."""
+        assert self._xx is not None  # asked for second moments
+        covariance: Array = self._xx / self.count - self.mean_x[:, :, None] * self.mean_x[:, None, :]
+        return covariance
+
+    @property
+    def covariance_yx(self) -> Array:
+        """``[groups, N, K]``."""
+        assert self._yx is not None
+        covariance: Array = self._yx / self.count - self.mean_y[:, :, None] * self.mean_x[:, None, :]
+        return covariance

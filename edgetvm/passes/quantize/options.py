@@ -1,0 +1,70 @@
+"""What post-training quantization is asked for, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetvm.errors import DataError
+
+from .choose_calibrator import CALIBRATORS
+
+SCHEMES = ("int8", "int8x16", "int8-dynamic")
+CORRECTIONS = ("none", "analytic", "empirical")
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """How a model becomes integers.
+
+    scheme           int8: activations and weights; int8x16: int16 activations, int8 weights;
+                     int8-dynamic: dense layers only, the range of their input found at run time
+    calibrator       minmax, percentile, entropy, mse, or auto: for each tensor the one of best SQNR
+    equalize         balance the ranges of channels across layers first
+    bias_correction  none; analytic: from the means of the float model; empirical: from those of the quantized one
+    adaround         learn how weights round, layer by layer, from calibration data (brings its own bias correction)
+    float_nodes      names of nodes left in float
+    int16_nodes      names of nodes whose activations are int16 in an int8 model
+    samples          most calibration samples that layer-by-layer corrections hold at once
+    seed             of the choice of positions that corrections look at
+    """
+
+    scheme: str = "int8"
+    calibrator: str = "auto"
+    equalize: bool = True
+    bias_correction: str = "empirical"
+    adaround: bool = True
+    float_nodes: frozenset[str] = frozenset()
+    int16_nodes: frozenset[str] = frozenset()
+    samples: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, value, choices in (
+            ("scheme", self.scheme, SCHEMES),
+            ("calibrator", self.calibrator, ("auto", *CALIBRATORS)),
+            ("bias correction", self.bias_correction, CORRECTIONS),
+        ):
+            if value not in choices:
+                raise DataError(f"unknown {what} '{value}'", hint=f"choose from {', '.join(choices)}")
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """How one activation is held: real = scale * (integer - zero_point), and which calibrator chose its range."""
+
+    name: str
+    dtype: str
+    scale: float
+    zero_point: int
+    calibrator: str
+    sqnr_db: float
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """A quantized ONNX model at `path`, its activations, and what a user may want to know of them."""
+
+    path: Path
+    tensors: tuple[QuantizedTensor, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,152 @@
+"""Post-training quantization: a float ONNX model and unlabelled samples -> a model in quantize-dequantize form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from edgetvm.errors import OutputError, UnsupportedError
+from edgetvm.importers.export import export_graph
+from edgetvm.importers.graph import Graph
+from edgetvm.importers.onnx import read_graph, unsupported
+from edgetvm.oracle.dataset import Dataset
+
+from .affine import Affine, affine_of_range
+from .choose_calibrator import choose_range
+from .correct_bias import analytic_bias
+from .equalize import equalize
+from .histogram import Histogram
+from .insert_pairs import insert_pairs
+from .layers import Layer, find_layers, normalise_layers
+from .learn import learn_layers
+from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
+from .places import Places, place
+from .quantize_dynamic import quantize_dynamic
+from .statistics import channel_means, histograms, ranges
+from .weights import LayerWeights, channel_scales, round_bias, round_weights
+
+Progress = Callable[[str, int, int], None]  # (what, done, total)
+DEFAULTS = QuantizeOptions()
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+
+
+def quantize_model(
+    model: Path,
+    output: Path,
+    data: Dataset,
+    options: QuantizeOptions = DEFAULTS,
+    progress: Progress | None = None,
+    shapes: Mapping[str, Sequence[int]] = {},
+) -> QuantizedModel:
+    """Quantize the model at `model` and write it to `output`; `data` are samples of its inputs.
+
+    Raises `UnsupportedError` if the model is quantized already, `DataError` for samples that are
+    missing or do not fit, `ModelError` naming an activation that is NaN or infinite.
+    """
+    graph, refusals = read_graph(model, shapes)
+    if refusals:
+        raise unsupported(model, refusals)
+    _refuse_quantized(model, graph)
+    _refuse_unknown(model, graph, options)
+    normalise_layers(graph)
+    if options.scheme == "int8-dynamic":
+        result, notes = quantize_dynamic(graph, options.float_nodes)
+        return _write(result, output, (), notes)
+    notes = equalize(graph, data) if options.equalize else []
+    layers = find_layers(graph)
+    places = place(graph, layers, options.float_nodes, options.int16_nodes, wide=options.scheme == "int8x16")
+    layers = {key: layer for key, layer in layers.items() if key in places.nodes}
+    tensors = calibrate(graph, places, data, options.calibrator, progress)
+    affines = {group: Affine(t.scale, t.zero_point, 16 if t.dtype == "int16" else 8) for group, t in tensors.items()}
+    weights = {key: nearest(graph, layer, affines[places.group[layer.node.inputs[0]]]) for key, layer in layers.items()}
+    if options.adaround or options.bias_correction == "empirical":
+        learn_layers(graph, places, layers, affines, weights, data, options, progress)
+    elif options.bias_correction == "analytic":
+        _correct_analytically(graph, places, layers, affines, weights, data)
+    result = insert_pairs(graph, places, layers, affines, weights)
+    return _write(result, output, tuple(tensors.values()), [*notes, *_left_in_float(graph, places)])
+
+
+def calibrate(
+    graph: Graph, places: Places, data: Dataset, calibrator: str, progress: Progress | None = None
+) -> dict[str, QuantizedTensor]:
+    """Scale and zero point of every group of values, in two passes over `data`."""
+    values = [value for members in places.sources.values() for value in members]
+    extremes = ranges(graph, values, data, progress)
+    free = {group: members for group, members in places.sources.items() if group not in places.fixed}
+    counted = histograms(graph, free, extremes, data, progress)
+    tensors = {}
+    for group, members in places.sources.items():
+        if group in places.fixed:
+            affine = places.fixed[group]
+            tensors[group] = QuantizedTensor(
+                members[0], affine.dtype, affine.scale, affine.zero_point, "fixed", float("inf")
+            )
+        else:
+            tensors[group] = _tensor(members[0], counted[group], calibrator, 16 if group in places.wide else 8)
+    return tensors
+
+
+def nearest(graph: Graph, layer: Layer, affine: Affine) -> LayerWeights:
+    """The layer's parameters, each rounded to the nearest integer."""
+    weights = graph.constants[layer.weights]
+    bias = None if layer.bias is None else graph.constants[layer.bias.inputs[layer.bias_input]]
+    scale = channel_scales(weights, layer.axis, bias, affine.scale)
+    integers = round_weights(weights, scale, layer.axis)
+    steps = None if bias is None else round_bias(bias, scale, affine.scale)
+    return LayerWeights(integers, scale, layer.axis, steps)
+
+
+def _tensor(name: str, histogram: Histogram, calibrator: str, bits: int) -> QuantizedTensor:
+    # 2 ** 16 levels resolve any range: clipping would only lose.
+    chosen, (low, high) = choose_range(histogram, calibrator if bits == 8 else "minmax")
+    affine = affine_of_range(low, high, bits)
+    sqnr = histogram.sqnr(low, high, 1 << bits)
+    return QuantizedTensor(name, affine.dtype, affine.scale, affine.zero_point, chosen, sqnr)
+
+
+def _correct_analytically(
+    graph: Graph,
+    places: Places,
+    layers: Mapping[str, Layer],
+    affines: Mapping[str, Affine],
+    weights: dict[str, LayerWeights],
+    data: Dataset,
+) -> None:
+    means = channel_means(graph, [layer.node.inputs[0] for layer in layers.values()], data)
+    for key, layer in layers.items():
+        bias = analytic_bias(graph, layer, weights[key], means[layer.node.inputs[0]])
+        if bias is not None:
+            scale = affines[places.group[layer.node.inputs[0]]].scale
+            weights[key].bias = round_bias(bias, weights[key].scale, scale)
+
+
+def _refuse_quantized(model: Path, graph: Graph) -> None:
+    for node in graph.nodes:
+        if node.op in _QUANTIZED or node.op.startswith("QLinear") or node.operator == "com.microsoft.QGemm":
+            raise UnsupportedError(
+                f"{model.name} is quantized already: {node.name} is a {node.operator}",
+                hint="compile it without --quantize, or quantize the float model it came from",
+            )
+
+
+def _refuse_unknown(model: Path, graph: Graph, options: QuantizeOptions) -> None:
+    unknown = sorted((options.float_nodes | options.int16_nodes) - {node.name for node in graph.nodes})
+    if unknown:
+        raise UnsupportedError(f"{model.name} has no node '{unknown[0]}'", hint="edgetvm inspect lists its nodes")
+
+
+def _left_in_float(graph: Graph, places: Places) -> list[str]:
+    return [
+        f"{node.name} ({node.operator}) stays float"
+        for node in graph.nodes
+        if node.outputs[0] not in places.nodes and graph.types[node.outputs[0]].dtype == "float32"
+    ]
+
+
+def _write(graph: Graph, output: Path, tensors: tuple[QuantizedTensor, ...], notes: Sequence[str]) -> QuantizedModel:
+    try:
+        output.write_bytes(export_graph(graph, output.stem).SerializeToString(deterministic=True))
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
+    return QuantizedModel(output, tensors, tuple(notes))
