@@ -16,6 +16,7 @@ from edgetvm.codegen.objects import compile_objects, link_relocatable, runtime_h
 from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_files
 from edgetvm.codegen.sizes import Sizes, measure
 from edgetvm.codegen.templates import emit_cmake, emit_example
+from edgetvm.importers.tflite_file import is_tflite
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.toolchain import archive, link_shared
 from edgetvm.target.types import Target
@@ -68,7 +69,8 @@ def build_package(
                 shutil.copyfile(options.own_target, stage / "target.toml")
             if options.reference:
                 (stage / "reference").mkdir()
-                shutil.copyfile(model, stage / "reference" / "model.onnx")
+                kept = "model.tflite" if is_tflite(model) else "model.onnx"
+                shutil.copyfile(model, stage / "reference" / kept)
 
 
 def _binaries(

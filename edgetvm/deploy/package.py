@@ -49,6 +49,11 @@ class Package:
     arena_align: int
     calls: tuple[Call, ...]
 
+    def reference_model(self) -> Path | None:
+        """The model as given, in the form that it was given in; None if it was left out."""
+        paths = (self.folder / "reference" / f"model.{suffix}" for suffix in ("onnx", "tflite"))
+        return next((path for path in paths if path.is_file()), None)
+
     def linked_files(self) -> list[Path]:
         """The compiled parts that a program links: none with `--format c`."""
         return {

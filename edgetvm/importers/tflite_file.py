@@ -213,7 +213,5 @@ def _vector(length: int, read: Any) -> Array:
 
 
 def _name_of(enumeration: Any, value: int) -> str:
-    for name, number in vars(enumeration).items():
-        if number == value and not name.startswith("_"):
-            return name
-    return f"{enumeration.__name__}_{value}"
+    names: dict[int, str] = {number: name for name, number in vars(enumeration).items() if isinstance(number, int)}
+    return names.get(value, f"{enumeration.__name__}_{value}")

@@ -1,4 +1,4 @@
-"""What a float model must compute: ONNX Runtime on the CPU, on the model as given."""
+"""What a float model must compute: ONNX Runtime on the CPU, on the model as given, a .tflite in its ONNX form."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import onnxruntime
 
 from edgetvm.errors import DataError, ModelError
+from edgetvm.importers.tflite import tflite_to_onnx
+from edgetvm.importers.tflite_file import is_tflite
 from edgetvm.oracle.dataset import Sample
 
 
@@ -41,8 +43,9 @@ def _open(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4  # its warnings would land in the middle of ours
     # The further levels rewrite operators for speed: an oracle keeps to the graph.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    source = tflite_to_onnx(model).SerializeToString() if is_tflite(model) else str(model)
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception types share no base but Exception
         raise ModelError(f"ONNX Runtime cannot load {model}: {_first_line(error)}") from error
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from edgetvm.errors import ModelError
+from edgetvm.errors import EdgeTVMError, ModelError
+from edgetvm.importers.tflite import tflite_to_onnx
+from edgetvm.importers.tflite_file import is_tflite
 
 # Operators through which an index reaches its Gather unchanged.
 _PASS = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Expand", "Slice"}
@@ -15,7 +17,10 @@ _PASS = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Tran
 def index_ranges(model: Path) -> dict[str, tuple[float, float]]:
     """The inclusive interval of every graph input that indexes a Gather of known extent."""
     try:
-        proto = onnx.shape_inference.infer_shapes(onnx.load(str(model), load_external_data=False))
+        given = tflite_to_onnx(model) if is_tflite(model) else onnx.load(str(model), load_external_data=False)
+        proto = onnx.shape_inference.infer_shapes(given)
+    except EdgeTVMError:
+        raise
     except Exception as error:  # onnx raises protobuf's, its own and plain exceptions alike
         raise ModelError(f"{model} cannot be read as ONNX: {error}") from error
     graph = proto.graph

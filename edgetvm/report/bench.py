@@ -60,8 +60,8 @@ def bench_package(
 
 
 def _inputs(package: Package) -> tuple[np.ndarray, ...]:
-    model = package.folder / "reference" / "model.onnx"
-    ranges = index_ranges(model) if model.is_file() else {}
+    model = package.reference_model()
+    ranges = index_ranges(model) if model is not None else {}
     sample = random_data(package.inputs, 1, ranges=ranges).fetch(0)
     return tuple(sample[tensor.name][None] for tensor in package.inputs)
 

@@ -50,10 +50,10 @@ def verify_package(
 
 def reference_model(package: Package, model: Path | None = None) -> Path:
     """`model` if given, else the package's own copy of its model."""
-    path = model or package.folder / "reference" / "model.onnx"
-    if not path.is_file():
-        if model is not None:
-            raise ModelError(f"reference model {model} does not exist")
+    if model is not None and not model.is_file():
+        raise ModelError(f"reference model {model} does not exist")
+    path = model or package.reference_model()
+    if path is None:
         raise PackageError(
             f"{package.folder} has no reference model: it was compiled with --no-reference",
             hint="give the model it was compiled from with --model",
