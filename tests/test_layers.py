@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "edgetvm"
 LAYERS = (
     {"errors", "resources"},
     {"target"},
+    {"operators"},
     {"importers"},
     {"cost"},
     {"oracle"},

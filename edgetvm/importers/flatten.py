@@ -30,13 +30,19 @@ RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "Rando
 
 
 class Flattener:
-    """Holds the graph that is being built; `walk` appends to it."""
+    """Holds the graph that is being built; `walk` appends to it.
 
-    def __init__(self, convertible: Collection[str], declared: Mapping[str, Tensor]) -> None:
+    `keep_dequantize` leaves quantized weights as integers behind their DequantizeLinear: kernels may read them so.
+    """
+
+    def __init__(
+        self, convertible: Collection[str], declared: Mapping[str, Tensor], keep_dequantize: bool = False
+    ) -> None:
         self.graph = Graph()
         self.refusals: list[Refusal] = []
         self._convertible = convertible
         self._declared = declared
+        self._keep_dequantize = keep_dequantize
         self._counts: dict[str, int] = {}
         self._visited = 0
 
@@ -131,6 +137,8 @@ class Flattener:
         if node.op_type == "CastLike" and not node.domain and node.input[0] in values:
             values = {**values, node.input[1]: np.zeros((), types[node.input[1]].dtype)}
         if any(name not in values for name in node.input if name):
+            return False
+        if node.op_type == "DequantizeLinear" and self._keep_dequantize:
             return False
         for _, shape in found.values():
             if shape is not None and None not in shape:

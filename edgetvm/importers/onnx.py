@@ -60,7 +60,8 @@ def flatten_model(
     """The same for a model that came from `path`; it lacks the values `unknown`, whose makers were refused before."""
     _check_values(path, model.graph)
     inputs, refusals = freeze_inputs(path.name, model.graph, shapes)
-    flattener = Flattener(CONVERTERS, {} if shapes else _declared_types(model.graph))
+    declared = {} if shapes else _declared_types(model.graph)
+    flattener = Flattener(CONVERTERS, declared, keep_dequantize=_quantizes(model.graph))
     opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
     scope = Scope(dict.fromkeys((*unknown, *(refusal.node for refusal in refusals)), UNKNOWN), opsets)
     graph = flattener.graph
@@ -132,6 +133,11 @@ def _check_values(path: Path, graph: onnx.GraphProto) -> None:
                 f"{path.name}: initializer '{tensor.name}' holds {bad} NaN of {array.size} values",
                 hint="the training diverged, or the file is damaged",
             )
+
+
+def _quantizes(graph: onnx.GraphProto) -> bool:
+    """Whether activations are quantized, and not weights stored in few bytes alone."""
+    return any(node.op_type == "QuantizeLinear" for node in graph.node)
 
 
 def _declared_types(graph: onnx.GraphProto) -> dict[str, Tensor]:

@@ -15,12 +15,17 @@ from .ops_convolution import channels_first, channels_last, convolve, explicit_p
 from .te_kernel import kernel
 from .te_pointwise import broadcast
 
+CODES = ("int8", "uint8", "int16", "uint16")  # element types of Relax's own quantize and dequantize
+
 
 def quantize_linear(call: Call) -> Expr:
     """QuantizeLinear: saturate(round_to_even(x / scale) + zero_point), per tensor, axis or block."""
     dtype = call.out().dtype
     if call.attr("precision", 0) not in (0, 1):
         raise RefusedError("a precision other than float is not supported")
+    known = _known_parameters(call, dtype)
+    if known is not None and call.type().dtype == "float32" and dtype in CODES:
+        return relax.op.quantize(call.x(), *known[:2], axis=known[2], out_dtype=dtype)
     parameter = _parameter(call)
 
     def compute(x: te.Tensor, scale: te.Tensor, *zero: te.Tensor) -> te.Tensor:
@@ -45,6 +50,9 @@ def requantized(value: Any, zero: Any, dtype: str) -> Any:
 def dequantize_linear(call: Call) -> Expr:
     """DequantizeLinear: (x - zero_point) * scale, per tensor, axis or block."""
     dtype = call.out().dtype
+    known = _known_parameters(call, call.type().dtype)
+    if known is not None and dtype == "float32" and call.type().dtype in (*CODES, "int32"):
+        return relax.op.dequantize(call.x(), *known[:2], axis=known[2], out_dtype=dtype)
     parameter = _parameter(call)
 
     def compute(x: te.Tensor, scale: te.Tensor, *zero: te.Tensor) -> te.Tensor:
@@ -57,6 +65,20 @@ def dequantize_linear(call: Call) -> Expr:
         return kernel(call.out().shape, lambda *i: element(i), name="dequantize")
 
     return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="dequantize")
+
+
+def _known_parameters(call: Call, dtype: str) -> tuple[Expr, Expr, int] | None:
+    """Constant scale and zero point of the tensor or of each index of an axis; None where they are otherwise."""
+    scale, zero = call.value(1), call.value(2)
+    if scale is None or scale.dtype != np.float32 or scale.ndim > 1 or (call.has(2) and zero is None):
+        return None
+    if call.attr("block_size", 0):
+        return None
+    zero = np.zeros_like(scale, dtype) if zero is None else zero
+    if scale.size == 1:
+        return call.constant(scale.reshape(())), call.constant(zero.reshape(())), -1
+    axis = normal_axis(call.attr("axis", 1), len(call.type().shape))
+    return call.constant(scale), call.constant(zero.reshape(scale.shape)), axis
 
 
 def _parameter(call: Call) -> Any:

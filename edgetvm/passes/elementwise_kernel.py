@@ -10,6 +10,8 @@ from tvm import tirx
 from tvm.ir import TensorLoad
 from tvm.s_tir import SBlock, Schedule
 
+from edgetvm.operators.define import ELEMENTWISE
+
 _ELEMENTWISE = 0  # OpPatternKind::kElemWise of TVM
 
 
@@ -40,11 +42,11 @@ class MarkElementwise:
     """Tell the fuser which kernels are elementwise: TVM's own analysis gives up at an axis of length 1."""
 
     def transform_module(self, module: tvm.IRModule, _context: tvm.transform.PassContext) -> tvm.IRModule:
-        """Give such kernels the `op_pattern` of an elementwise one."""
+        """Give such kernels the `op_pattern` of an elementwise one, and those that say so themselves."""
         marked = {
             name: func.with_attr("op_pattern", _ELEMENTWISE)
             for name, func in module.functions.items()
-            if isinstance(func, tirx.PrimFunc) and is_elementwise(func)
+            if isinstance(func, tirx.PrimFunc) and (is_elementwise(func) or ELEMENTWISE in (func.attrs or {}))
         }
         return tvm.IRModule({**dict(module.functions), **marked})
 

@@ -9,7 +9,9 @@ import tvm
 from tvm import relax
 
 from edgetvm.importers.types import ImportedModel
+from edgetvm.operators.legalize import LEGALIZE
 from edgetvm.passes.elementwise_kernel import MarkElementwise
+from edgetvm.passes.integer.lower import FloatOperator, is_quantized, lower_to_integers
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
 
@@ -19,17 +21,29 @@ _VIEWS = ["relax.reshape"]
 
 @dataclass(frozen=True)
 class OptimizedModel:
-    """A module of fused TIR kernels, and the ONNX nodes of every binding of its main function."""
+    """A module of fused TIR kernels, and the ONNX nodes of every binding of its main function.
+
+    operators  the model before its operators became loops: what an interpreter runs
+    computes   for every binding of the fused main function, the bindings of `operators` behind it, its result first
+    floats     what a quantized model was left to compute in float; None for a float model
+    """
 
     module: tvm.IRModule
     sources: Mapping[relax.Var, tuple[str, ...]]
+    operators: tvm.IRModule
+    computes: Mapping[relax.Var, tuple[str, ...]]
+    floats: tuple[FloatOperator, ...] | None
 
 
 def graph_passes() -> list[tvm.transform.Pass]:
     """Passes on operators."""
+    return [SinkTransposes(), relax.transform.DeadCodeElimination()]
+
+
+def loop_passes() -> list[tvm.transform.Pass]:
+    """Operators become loops."""
     return [
-        SinkTransposes(),
-        relax.transform.LegalizeOps(skip_ops=_VIEWS),
+        relax.transform.LegalizeOps(LEGALIZE, skip_ops=_VIEWS),
         relax.transform.AnnotateTIROpPattern(),
         MarkElementwise(),
         relax.transform.DeadCodeElimination(),
@@ -37,14 +51,19 @@ def graph_passes() -> list[tvm.transform.Pass]:
 
 
 def optimize(model: ImportedModel) -> OptimizedModel:
-    """Run the pipeline on an imported model: operators in, fused kernels out."""
+    """Run the pipeline on an imported model: operators in, fused kernels out. Quantized ones become integer."""
+    lowered = lower_to_integers(model) if is_quantized(model.module) else None
+    model = model if lowered is None else lowered.model
     with tvm.transform.PassContext(opt_level=3):
-        before = tvm.transform.Sequential(graph_passes())(model.module)
+        operators = tvm.transform.Sequential(graph_passes())(model.module)
+        before = tvm.transform.Sequential(loop_passes())(operators)
         after = relax.transform.FuseOps(fuse_opt_level=2)(before)
         fused = relax.transform.FuseTIR()(after)
-    named: dict[relax.Var, tuple[str, ...]] = {}
+    nodes: dict[relax.Var, tuple[str, ...]] = {}
+    names: dict[relax.Var, tuple[str, ...]] = {}
     for block in before["main"].body.blocks:
         for binding in block.bindings:  # a second name for a value, as outputs have, is no node
-            named[binding.var] = named.get(binding.value, model.sources.get(binding.var.name, ()))
-    sources = trace_sources(after, fused, trace_sources(before, after, named))
-    return OptimizedModel(fused, sources)
+            nodes[binding.var] = nodes.get(binding.value, model.sources.get(binding.var.name, ()))
+            names[binding.var] = names.get(binding.value, (binding.var.name,))
+    sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
+    return OptimizedModel(fused, sources, operators, computes, None if lowered is None else lowered.floats)

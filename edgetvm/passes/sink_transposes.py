@@ -15,6 +15,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from edgetvm.operators import lookup, reduce_sum, requantize, scaled_sum
 from edgetvm.passes.elementwise_kernel import permuted_kernel
 
 Axes = tuple[int, ...]
@@ -32,6 +33,10 @@ UNARY = _names(
     "logical_not negative round rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc astype clip "
     "nn.gelu nn.gelu_tanh nn.leakyrelu nn.relu nn.relu6 nn.selu nn.silu nn.softplus"
 )
+# Of our own operators, those whose first argument alone has the result's shape, and those whose arguments broadcast.
+OWN_UNARY = frozenset([lookup.NAME])
+OWN_BROADCAST = frozenset([requantize.NAME, scaled_sum.NAME])
+
 BROADCAST = _names(
     "add bitwise_and bitwise_or bitwise_xor divide equal floor_divide floor_mod greater greater_equal left_shift "
     "less less_equal logical_and logical_or logical_xor maximum minimum mod multiply not_equal power right_shift "
@@ -130,17 +135,23 @@ def _sink(
     if lazy is None:
         return None
     axes, rank = lazy.axes, len(lazy.axes)
-    if name in UNARY:
+    if name in UNARY or name in OWN_UNARY:
         return Lazy(_call(expr, [lazy.expr, *expr.args[1:]]), axes)
-    if name in BROADCAST and len(expr.ty.shape) == rank:
+    if (name in BROADCAST or name in OWN_BROADCAST) and len(expr.ty.shape) == rank:
         return Lazy(_call(expr, [_in_order(operand, axes, transposed) for operand in operands]), axes)
     if name == "concat" and isinstance(expr.args[0], tvm.ir.Tuple) and expr.attrs.axis is not None:
         inside = [_in_order(operand, axes, transposed) for operand in operands]
         return Lazy(relax.op.concat(inside, axes[int(expr.attrs.axis) % rank]), axes)
-    if name in REDUCE and expr.attrs.axis is not None:
-        over = [axes[axis] for axis in _axes(expr.attrs.axis, rank)]
-        result = getattr(relax.op, name)(lazy.expr, over, bool(expr.attrs.keepdims))
-        if expr.attrs.keepdims:
+    own = name == reduce_sum.NAME
+    if own or (name in REDUCE and expr.attrs.axis is not None):
+        over = [axes[axis] for axis in _axes(expr.attrs["axes"] if own else expr.attrs.axis, rank)]
+        keepdims = bool(int(expr.attrs["keepdims"] if own else expr.attrs.keepdims))
+        if own:
+            dtype = str(expr.ty.dtype)
+            result = reduce_sum.reduce_sum(lazy.expr, axes=over, keepdims=keepdims, dtype=dtype)
+        else:
+            result = getattr(relax.op, name)(lazy.expr, over, keepdims)
+        if keepdims:
             return Lazy(result, axes)
         kept = [axis for axis in axes if axis not in over]
         return Lazy(result, tuple(sorted(kept).index(axis) for axis in kept)) if kept else None

@@ -1,0 +1,1 @@
+"""Integer operators that Relax lacks: what each computes, its type, and its loops."""

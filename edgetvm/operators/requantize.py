@@ -1,0 +1,65 @@
+"""`edgetvm.requantize`: accumulators -> quantized values.
+
+``out = clamp(((acc * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``, the product in 64 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tvm
+from tvm import relax, te, tirx
+from tvm.ir import Expr
+
+from edgetvm.operators.define import (
+    ELEMENTWISE,
+    Attributes,
+    broadcast_shape,
+    call,
+    clamp,
+    define,
+    element,
+    immediate,
+)
+
+NAME = "edgetvm.requantize"
+ACCUMULATOR_BITS = 31  # with a shift of at least so much, an int32 accumulator gives an int32
+
+
+def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
+    return relax.TensorType(broadcast_shape(types), attributes["dtype"])
+
+
+OPERATOR = define(NAME, _infer)
+
+
+def requantize(
+    acc: Expr, multiplier: Expr, shift: Expr, *, zero_point: int, low: int, high: int, dtype: str
+) -> tvm.ir.Call:
+    """`acc` int32 or int64; `multiplier` and `shift` (1..62) int32 constants that broadcast to it."""
+    return call(OPERATOR, [acc, multiplier, shift], zero_point=zero_point, low=low, high=high, dtype=dtype)
+
+
+def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
+    """The loops of one call."""
+    acc, multiplier, shift = expr.args[0], immediate(expr.args[1]), immediate(expr.args[2])
+    attributes = expr.attrs
+    shape = expr.ty.shape
+    narrow = isinstance(shift, int) and shift >= ACCUMULATOR_BITS and str(acc.ty.dtype) == "int32"
+    zero = int(attributes["zero_point"])
+    low, high = int(attributes["low"]) - zero, int(attributes["high"]) - zero
+
+    def compute(x: te.Tensor, m: te.Tensor | int, s: te.Tensor | int) -> te.Tensor:
+        def one(*index: Any) -> Any:
+            places = element(s, index, "int64")
+            half = tirx.const(1, "int64") << (places - 1)
+            value = (element(x, index, "int64") * element(m, index, "int64") + half) >> places
+            value = value.astype("int32") if narrow else value
+            return (clamp(value, low, high) + tirx.const(zero, str(value.ty.dtype))).astype(attributes["dtype"])
+
+        return te.compute(shape, one, name="requantize")
+
+    return builder.call_te(
+        compute, acc, multiplier, shift, primfunc_name_hint="requantize", primfunc_attrs={ELEMENTWISE: 1}
+    )

@@ -1,0 +1,1 @@
+"""Quantize/dequantize around float operators -> integer operators."""
