@@ -107,7 +107,7 @@ def compile(  # noqa: A001
         "name": imported.name,
     }
     own_target = Path(target) if str(target).endswith(".toml") else None
-    options = PackageOptions(format, libc, reference, own_target, recorded)
+    options = PackageOptions(format, libc, reference, own_target, None, optimized.floats, recorded)
     try:
         build_package(code, model, rules, backend, chosen, options, output)
     except OSError as error:

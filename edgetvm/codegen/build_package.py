@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_fi
 from edgetvm.codegen.sizes import Sizes, measure
 from edgetvm.codegen.templates import emit_cmake, emit_example
 from edgetvm.importers.tflite_file import is_tflite
+from edgetvm.passes.integer.lower import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.toolchain import archive, link_shared
 from edgetvm.target.types import Target
@@ -27,12 +28,16 @@ class PackageOptions:
     """How a package is written. `form` is library, object or c; `libc` gnu or musl, None without Linux.
 
     `own_target` is the user's file that describes the target, if it is not one that ships with EdgeTVM.
+    `quantized` is the graph that was compiled where EdgeTVM quantized the model; `floats` what a quantized
+    model computes in float, None for a float model.
     """
 
     form: str
     libc: str | None
     reference: bool
     own_target: Path | None
+    quantized: Path | None
+    floats: Sequence[FloatOperator] | None
     recorded: Mapping[str, object]  # all options in normal form, for the manifest
 
 
@@ -71,6 +76,8 @@ def build_package(
                 (stage / "reference").mkdir()
                 kept = "model.tflite" if is_tflite(model) else "model.onnx"
                 shutil.copyfile(model, stage / "reference" / kept)
+                if options.quantized is not None:
+                    shutil.copyfile(options.quantized, stage / "reference" / "quantized.onnx")
 
 
 def _binaries(
@@ -109,4 +116,6 @@ def _manifest(
     sizes: Sizes,
 ) -> str:
     amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes}
-    return to_json(make_manifest(code, model, target.name, options.recorded, sizes.sections, amounts, scheduled))
+    return to_json(
+        make_manifest(code, model, target.name, options.recorded, sizes.sections, amounts, scheduled, options.floats)
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.program import Call, Program
+from edgetvm.passes.integer.lower import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 
 FORMAT_VERSION = 1
@@ -24,10 +25,12 @@ def make_manifest(
     sections: Mapping[str, int],
     sizes: Mapping[str, int | None],
     rules: Mapping[str, ScheduledKernel],
+    floats: Sequence[FloatOperator] | None,
 ) -> dict[str, object]:
     """The manifest's content, in the order in which it is written.
 
-    `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name.
+    `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name; `floats` what a
+    quantized model computes in float, None for a float model.
     """
     kernels = [
         {"name": kernel.name, "rule": rules[kernel.name].rule, "workspace_bytes": sum(kernel.workspaces)}
@@ -48,6 +51,7 @@ def make_manifest(
         "sections": dict(sections),
         **sizes,
         "weight_bytes": sum(value.bytes for value in code.program.constants),
+        "integer": None if floats is None else {"float_operators": [_float(entry) for entry in floats]},
         "kernels": kernels,
         "calls": [_call(call, code.program) for call in code.program.calls],
     }
@@ -70,6 +74,10 @@ def _call(call: Call, program: Program) -> dict[str, object]:
     values = [program.values[index] for index in call.outputs]
     outputs = [{"shape": list(value.shape), "dtype": value.dtype} for value in values]
     return {"kernel": call.kernel, "nodes": list(call.nodes), "outputs": outputs}
+
+
+def _float(entry: FloatOperator) -> dict[str, object]:
+    return {"operator": entry.operator, "nodes": list(entry.nodes), "reason": entry.reason}
 
 
 def _border(border: Border) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Package:
-    """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c."""
+    """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c.
+
+    `shapes` froze the model's dynamic dimensions; `integer` tells that it was compiled from a quantized graph.
+    """
 
     folder: Path
     name: str
@@ -48,6 +52,13 @@ class Package:
     arena_bytes: int
     arena_align: int
     calls: tuple[Call, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    integer: bool
+
+    def compiled_model(self) -> Path | None:
+        """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
+        path = self.folder / "reference" / "quantized.onnx"
+        return path if path.is_file() else self.reference_model()
 
     def reference_model(self) -> Path | None:
         """The model as given, in the form that it was given in; None if it was left out."""
@@ -121,6 +132,8 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         arena_bytes=int(manifest["arena"]["bytes"]),
         arena_align=int(manifest["arena"]["align"]),
         calls=tuple(map(_call, manifest["calls"])),
+        shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
+        integer=manifest["integer"] is not None,
     )
 
 

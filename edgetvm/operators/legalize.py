@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgetvm.operators import affine, convolve, lookup, reduce_sum, requantize, scaled_sum, window_sum
+from edgetvm.operators import affine, convolve, lookup, reduce_sum, requantize, scaled_sum, softmax, window_sum
 
-_OWN = (convolve, lookup, reduce_sum, requantize, scaled_sum, window_sum)
+_OWN = (convolve, lookup, reduce_sum, requantize, scaled_sum, softmax, window_sum)
 
 LEGALIZE = {
     **{module.NAME: module.legalize for module in _OWN},

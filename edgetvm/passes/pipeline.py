@@ -67,3 +67,13 @@ def optimize(model: ImportedModel) -> OptimizedModel:
             names[binding.var] = names.get(binding.value, (binding.var.name,))
     sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
     return OptimizedModel(fused, sources, operators, computes, None if lowered is None else lowered.floats)
+
+
+def kernel_results(model: OptimizedModel) -> tuple[str, ...]:
+    """The binding of `operators` that each kernel call computes, in the order of the calls."""
+    bindings = [binding for block in model.module["main"].body.blocks for binding in block.bindings]
+    return tuple(
+        model.computes[binding.var][0]
+        for binding in bindings
+        if isinstance(binding.value, tvm.ir.Call) and binding.value.op == tvm.ir.Op.get("relax.call_tir")
+    )

@@ -28,19 +28,28 @@ class Run(Protocol):
 
 
 def run_batches(
-    package: Package, data: Dataset, run: Run, board: str | None = None, progress: Progress | None = None
+    package: Package,
+    data: Dataset,
+    run: Run,
+    board: str | None = None,
+    progress: Progress | None = None,
+    taps: bool = False,
 ) -> Iterator[tuple[list[Sample], list[Sample], Measurement]]:
     """Run every sample: yields inputs, outputs and the measurement of each batch.
 
-    The first batch is guarded: it also tells whether the package stays in its arena.
+    The first batch is guarded: it also tells whether the package stays in its arena. With `taps` the
+    measurement holds the output of every kernel.
     """
     samples = iter(data)
-    most = max(1, _BYTES // max(1, sum(tensor.bytes for tensor in (*package.inputs, *package.outputs))))
+    tensors = [*package.inputs, *package.outputs]
+    if taps:
+        tensors += [output for call in package.calls for output in call.outputs]
+    most = max(1, _BYTES // max(1, sum(tensor.bytes for tensor in tensors)))
     size, done = min(_FIRST, most), 0
     while batch := list(islice(samples, size)):
         columns = tuple(np.stack([sample[tensor.name] for sample in batch]) for tensor in package.inputs)
         start = time.monotonic()
-        measurement = run(package.folder, RunRequest(columns, guard=done == 0), board=board)
+        measurement = run(package.folder, RunRequest(columns, guard=done == 0, taps=taps), board=board)
         elapsed = time.monotonic() - start
         done += len(batch)
         if progress is not None:

@@ -29,11 +29,23 @@ class OutputError:
 
 
 @dataclass(frozen=True)
+class KernelError:
+    """How many elements of one kernel's output differ from the integer interpreter's, over all samples.
+
+    `nodes` are the ONNX nodes that it computes; `wrong` is None for a kernel that computes in float.
+    """
+
+    kernel: str
+    nodes: tuple[str, ...]
+    wrong: int | None
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """A package compared with its reference: the errors are those of the worst output.
 
     `integer_mismatches` counts wrong values over every kernel of an integer package; None for a float one.
-    `outputs` has the error of each output.
+    `outputs` has the error of each output, `kernels` that of each kernel of an integer package.
     """
 
     max_abs_error: float
@@ -45,13 +57,14 @@ class VerifyReport:
     passed: bool
     integer_mismatches: int | None = None
     outputs: tuple[OutputError, ...] = ()
+    kernels: tuple[KernelError, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """What ``edgetvm verify --json`` prints."""
         return {
             "max_abs_error": _finite(self.max_abs_error),
             "max_rel_error": _finite(self.max_rel_error),
-            "tolerance": self.tolerance,
+            "tolerance": self.tolerance if self.integer_mismatches is None else None,
             "samples": self.samples,
             "runner": self.runner,
             "target": self.target,

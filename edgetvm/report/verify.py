@@ -15,6 +15,7 @@ from edgetvm.oracle.random_data import random_data
 from edgetvm.oracle.ranges import index_ranges
 from edgetvm.report.batches import Progress, Run, run_batches
 from edgetvm.report.errors import compare, worst
+from edgetvm.report.kernels import kernel_checker
 from edgetvm.report.types import VerifyReport
 
 RANDOM_SAMPLES = 10
@@ -35,6 +36,8 @@ def verify_package(
     """Compare the package with ONNX Runtime on `model`, or on the model kept in the package.
 
     The samples are those of `data`, all or the first `samples`; without data they are random.
+    An integer package passes when every kernel gives what the integer interpreter does; its error against
+    the model is told all the same.
     Raises RunError when the package writes outside its arena or reads what it has not written.
     """
     package = read_package(package_dir.resolve())
@@ -65,14 +68,20 @@ def _compare(
     package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
 ) -> VerifyReport:
     reference = reference_outputs(model, data)
+    checker = kernel_checker(package) if package.integer else None
     actual = []
     runner = ""
-    for _, outputs, measurement in run_batches(package, data, run, board, progress):
+    for inputs, outputs, measurement in run_batches(package, data, run, board, progress, taps=package.integer):
         _check_memory(package, measurement)
         runner = measurement.runner
         actual += outputs
+        if checker is not None and measurement.taps is not None:
+            for row, sample in enumerate(inputs):
+                checker.check(sample, [[output[row] for output in call] for call in measurement.taps])
     errors = compare(reference, actual)
     furthest = worst(errors)
+    kernels = () if checker is None else checker.errors
+    mismatches = None if checker is None else sum(kernel.wrong or 0 for kernel in kernels)
     return VerifyReport(
         max_abs_error=furthest.max_abs,
         max_rel_error=furthest.max_rel,
@@ -80,8 +89,10 @@ def _compare(
         samples=data.count,
         runner=runner,
         target=board or package.target,
-        passed=all(error.passed for error in errors),
+        passed=all(error.passed for error in errors) if mismatches is None else mismatches == 0,
+        integer_mismatches=mismatches,
         outputs=errors,
+        kernels=kernels,
     )
 
 

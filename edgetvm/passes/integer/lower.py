@@ -18,7 +18,7 @@ from tvm.ir import Expr
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer import layers, movement, pointwise
+from edgetvm.passes.integer import layers, movement, pointwise, rowwise
 from edgetvm.passes.integer.context import Context, Handler, constant, dtype_of, shape_of
 from edgetvm.passes.integer.emit import quantized, with_offset
 from edgetvm.passes.integer.functions import FUNCTIONS
@@ -59,6 +59,7 @@ HANDLERS: Mapping[str, Handler] = {
     "relax.nn.max_pool2d": layers.max_pool,
     "relax.nn.relu": pointwise.clip(0.0, INFINITE),
     "relax.nn.relu6": pointwise.clip(0.0, 6.0),
+    "relax.nn.softmax": rowwise.softmax,
     "relax.subtract": pointwise.subtract,
     "relax.sum": layers.total,
 }

@@ -1,0 +1,80 @@
+"""`edgetvm.softmax`: softmax of each row of 8-bit codes, by a table of powers and one division a row.
+
+With ``d = x - max(x)`` of the row's codes, -255..0, and ``table[d + 255] = round(2^20 * exp(scale * d))``:
+``inverse = floor(2^50 / sum table[d])``, ``p = (table[d] * inverse) >> 20``, the probability times 2^30, and
+``out = clamp(((p * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``.
+The largest code alone gives 2^20, so the sum is at least that and p below 2^31.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+from tvm import relax, te, tirx
+from tvm.ir import Expr
+
+from edgetvm.operators.define import Attributes, call, clamp, define, shape_of
+from edgetvm.operators.rows import Cell, per_row
+
+NAME = "edgetvm.softmax"
+POWER_BITS = 20  # of exp(0)
+PROBABILITY_BITS = 30  # of probability 1
+_DISTANCES = 256
+
+
+def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
+    return relax.TensorType(shape_of(types[0]), attributes["dtype"])
+
+
+OPERATOR = define(NAME, _infer)
+
+
+def softmax(
+    x: Expr, table: Expr, *, multiplier: int, shift: int, zero_point: int, low: int, high: int, dtype: str
+) -> tvm.ir.Call:
+    """`x` [rows, elements] of int8 codes, `table` of `powers`; codes of `dtype`."""
+    scaled = {"multiplier": multiplier, "shift": shift, "zero_point": zero_point}
+    return call(OPERATOR, [x, table], **scaled, low=low, high=high, dtype=dtype)
+
+
+def powers(scale: float) -> npt.NDArray[np.int64]:
+    """``round(2^20 * exp(scale * d))`` for d in -255..0."""
+    distances = np.arange(1 - _DISTANCES, 1, dtype=np.float64)
+    return np.rint(np.exp(scale * distances) * (1 << POWER_BITS)).astype(np.int64)
+
+
+def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
+    """The loops of one call: maximum, sum, inverse, result."""
+    attributes = expr.attrs
+    rows, length = shape_of(expr.ty)
+    wide = "int32" if length << POWER_BITS < 1 << 31 else "int64"
+    zero, places = int(attributes["zero_point"]), int(attributes["shift"])
+    low, high = int(attributes["low"]), int(attributes["high"])
+
+    def invert(inputs: Sequence[Any], outputs: Sequence[Cell]) -> list[tirx.Stmt]:
+        one = tirx.const(1 << (POWER_BITS + PROBABILITY_BITS), "int64")
+        return [outputs[0].set(tirx.truncdiv(one, inputs[0].astype("int64")))]
+
+    def compute(x: te.Tensor, table: te.Tensor) -> te.Tensor:
+        j, k = (te.reduce_axis((0, length), name) for name in "jk")
+        largest = te.compute((rows,), lambda r: te.max(x(r, j), axis=j), name="largest")
+
+        def power(r: Any, i: Any) -> Any:
+            return table(x(r, i).astype("int32") - largest(r).astype("int32") + (_DISTANCES - 1))
+
+        total = te.compute((rows,), lambda r: te.sum(power(r, k).astype(wide), axis=k), name="total")
+        (inverse,) = per_row(rows, [total], 1, invert, "inverse")
+
+        def one(r: Any, i: Any) -> Any:
+            probability = (power(r, i).astype("int64") * inverse(r)) >> POWER_BITS
+            half = tirx.const(1 << (places - 1), "int64")
+            scaled = (probability * tirx.const(int(attributes["multiplier"]), "int64") + half) >> places
+            return clamp(scaled + zero, low, high).astype(attributes["dtype"])
+
+        return te.compute((rows, length), one, name="softmax")
+
+    return builder.call_te(compute, *expr.args, primfunc_name_hint="softmax")

@@ -1,0 +1,81 @@
+"""Every kernel of an integer package against the integer interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgetvm.deploy.package import Call, Package
+from edgetvm.errors import PackageError
+from edgetvm.importers.read import import_model
+from edgetvm.oracle.dataset import Array, Sample
+from edgetvm.oracle.integer import Result, interpret
+from edgetvm.passes.pipeline import OptimizedModel, kernel_results, optimize
+from edgetvm.report.types import KernelError
+
+
+@dataclass
+class KernelChecker:
+    """Counts the elements that differ, kernel by kernel and sample by sample.
+
+    Each kernel is judged by its own inputs as the package computed them, so that one wrong kernel does not
+    make wrong those after it. Kernels that compute in float are not judged.
+    """
+
+    package: Package
+    model: OptimizedModel
+    results: tuple[str, ...]
+    wrong: list[int | None]
+
+    def check(self, sample: Sample, taps: Sequence[Sequence[Array]]) -> None:
+        """Compare one sample; `taps` are the outputs of every kernel call."""
+        given: dict[str, Array | tuple[Array, ...]] = {}
+        for name, outputs in zip(self.results, taps, strict=False):
+            given[name] = outputs[0] if len(outputs) == 1 else tuple(outputs)
+        inputs = [sample[tensor.name] for tensor in self.package.inputs]
+        expected = interpret(self.model.operators, inputs, given)
+        for call, (name, outputs) in enumerate(zip(self.results, taps, strict=False)):
+            wanted = _arrays(expected.get(name))
+            if wanted is not None:
+                differ = sum(int(np.count_nonzero(a != b)) for a, b in zip(wanted, outputs, strict=True))
+                self.wrong[call] = (self.wrong[call] or 0) + differ
+
+    @property
+    def errors(self) -> tuple[KernelError, ...]:
+        """One entry a kernel call, in order."""
+        return tuple(
+            KernelError(call.kernel, call.nodes, wrong)
+            for call, wrong in zip(self.package.calls, self.wrong, strict=False)
+        )
+
+
+def kernel_checker(package: Package) -> KernelChecker:
+    """What the kernels of an integer package must give, from the model that it was compiled from.
+
+    Raises PackageError when the package has no such model, or was compiled by another version.
+    """
+    path = package.compiled_model()
+    if path is None:
+        raise PackageError(
+            f"{package.folder} has no reference model: it was compiled with --no-reference",
+            hint="its kernels cannot be verified: compile it without --no-reference",
+        )
+    model = optimize(import_model(path, package.shapes))
+    results = kernel_results(model)
+    if not _same(package.calls, results):
+        raise PackageError(
+            f"{package.folder}: its {len(package.calls)} kernel calls are not those of this EdgeTVM",
+            "compile the model again",
+        )
+    return KernelChecker(package, model, results, [None] * len(results))
+
+
+def _same(calls: Sequence[Call], results: Sequence[str]) -> bool:
+    """Whether the calls are those of the results; a package may end with copies of outputs."""
+    return len(calls) >= len(results) and all(call.kernel == "memcpy" for call in calls[len(results) :])
+
+
+def _arrays(result: Result) -> tuple[Array, ...] | None:
+    return (result,) if isinstance(result, np.ndarray) else result
