@@ -267,9 +267,9 @@ def relax_vm(path: Path, shapes: Mapping[str, Sequence[int]], inputs: Sequence[M
     import tvm
     from tvm import relax
 
-    from edgetvm.importers.onnx import import_onnx
+    from edgetvm.importers.read import import_model
 
-    model = import_onnx(path, shapes)
+    model = import_model(path, shapes)
     machine = relax.VirtualMachine(tvm.compile(model.module, tvm.target.Target("llvm")), tvm.cpu())
     found = []
     for data in inputs:
