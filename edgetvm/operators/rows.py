@@ -36,7 +36,7 @@ def per_row(rows: int, inputs: Sequence[te.Tensor], count: int, body: Body, name
         inner = tirx.SeqStmt(statements) if len(statements) > 1 else statements[0]
         return tirx.For(row, tirx.const(0, "int64"), tirx.const(rows, "int64"), tirx.ForKind.SERIAL, inner)
 
-    buffers = [tirx.decl_buffer([tirx.const(rows, "int64")], str(tensor.dtype), tensor.op.name) for tensor in inputs]
+    buffers = [tirx.decl_buffer(tensor.shape, str(tensor.dtype), tensor.op.name) for tensor in inputs]
     made = [tirx.decl_buffer([tirx.const(rows, "int64")], "int64", f"{name}_{i}") for i in range(count)]
     result = te.extern(
         [[tirx.const(rows, "int64")]] * count, list(inputs), build, name, in_buffers=buffers, out_buffers=made

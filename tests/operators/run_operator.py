@@ -1,0 +1,34 @@
+"""Runs one operator of ours as the compiler schedules it, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from edgetvm.operators.legalize import LEGALIZE
+
+
+def run_operator(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray], constants: int = 0) -> Any:
+    """The result of ``build(*arguments)``: the last `constants` arguments are constants of the module."""
+    last = len(arguments) - constants
+    params = [
+        relax.Var(f"x{i}", relax.TensorType(argument.shape, str(argument.dtype)))
+        for i, argument in enumerate(arguments[:last])
+    ]
+    fixed = [relax.const(argument, str(argument.dtype)) for argument in arguments[last:]]
+    builder = relax.BlockBuilder()
+    with builder.function("main", params):
+        builder.emit_func_output(builder.emit(build(*params, *fixed)))
+    module = relax.transform.LegalizeOps(LEGALIZE)(builder.get())
+    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    return machine["main"](*[tvm.runtime.tensor(argument) for argument in arguments[:last]]).numpy()
+
+
+def attributes_of(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray]) -> dict[str, Any]:
+    """The attributes of the call that `build` makes."""
+    call = build(*[relax.const(argument, str(argument.dtype)) for argument in arguments])
+    return {str(key): value for key, value in call.attrs.items()}
