@@ -179,8 +179,6 @@ LAYER: Mapping[str, Converter] = {
     "MatMulInteger": quantize.matmul_integer,
     "MaxPool": pooling.max_pool,
     "MaxUnpool": pooling.max_unpool,
-    "QLinearConv": quantize.qlinear_conv,
-    "QLinearMatMul": quantize.qlinear_matmul,
     "QuantizeLinear": quantize.quantize_linear,
     "RMSNormalization": normalize.rms_normalization,
     "RNN": recurrent.recurrent("RNN"),

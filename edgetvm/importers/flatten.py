@@ -23,6 +23,7 @@ from .graph import DTYPES, LARGEST_TENSOR, Array, Graph, Node, RefusedError, Ten
 from .infer import infer_types
 from .scope import UNKNOWN, Scope, needed_nodes, subgraphs
 from .types import Refusal
+from .unfold_operators import unfolded
 
 MOST_NODES = 200_000  # visited, with functions expanded and loops unrolled
 DEEPEST_NESTING = 16
@@ -85,6 +86,12 @@ class Flattener:
         inputs = [scope.resolve(name) for name in node.input]
         if UNKNOWN in inputs:
             scope.names.update((name, UNKNOWN) for name in node.output if name)
+            return
+        if domain not in scope.opsets:
+            raise RefusedError(f"the model imports no opset of domain '{domain}'")
+        body = unfolded(node, domain, [self.graph.types.get(name) for name in inputs])
+        if body is not None:
+            self._expand(node, body, inputs, label, sources, scope)
             return
         version, schema = _schema(node, domain, scope)
         if not subgraphs(node):
@@ -222,8 +229,6 @@ class Flattener:
 
 
 def _schema(node: onnx.NodeProto, domain: str, scope: Scope) -> tuple[int, onnx.defs.OpSchema]:
-    if domain not in scope.opsets:
-        raise RefusedError(f"the model imports no opset of domain '{domain}'")
     version = scope.opsets[domain]
     try:
         schema = onnx.defs.get_schema(node.op_type, version, domain)

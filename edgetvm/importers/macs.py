@@ -14,14 +14,13 @@ def macs(node: Node, types: Mapping[str, Tensor]) -> int:
         return 0
     out = types[next(name for name in node.outputs if name)]
     shapes = [types[name].shape if name else () for name in node.inputs]
-    weights = {"QLinearConv": 3, "QLinearMatMul": 3}.get(node.op, 1)
-    if node.op in ("Conv", "ConvInteger", "QLinearConv", "DeformConv"):
-        return out.size * prod(shapes[weights][1:])
+    if node.op in ("Conv", "ConvInteger", "DeformConv"):
+        return out.size * prod(shapes[1][1:])
     if node.op == "ConvTranspose":
         return prod(shapes[0]) * prod(shapes[1][1:])
     if node.op == "Gemm":
         return out.size * shapes[0][0 if node.attributes.get("transA", 0) else 1]
-    if node.op in ("MatMul", "MatMulInteger", "QLinearMatMul"):
+    if node.op in ("MatMul", "MatMulInteger"):
         return out.size * shapes[0][-1]
     if node.op in ("RNN", "GRU", "LSTM"):
         steps_by_batch = shapes[0][0] * shapes[0][1]

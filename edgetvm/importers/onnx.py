@@ -22,8 +22,9 @@ from .graph import DTYPES, Graph, RefusedError, Tensor, dtype_name
 from .load import load_model
 from .recognise import recognise
 from .rewrite import drop_dead
-from .scope import UNKNOWN, Scope
+from .scope import UNKNOWN, Scope, subgraphs
 from .types import ImportedModel, Refusal, TensorInfo
+from .unfold_operators import is_quantized_operator
 
 
 def import_onnx(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> ImportedModel:
@@ -137,7 +138,9 @@ def _check_values(path: Path, graph: onnx.GraphProto) -> None:
 
 def _quantizes(graph: onnx.GraphProto) -> bool:
     """Whether activations are quantized, and not weights stored in few bytes alone."""
-    return any(node.op_type == "QuantizeLinear" for node in graph.node)
+    return any(
+        is_quantized_operator(node) or any(_quantizes(inner) for inner in subgraphs(node)) for node in graph.node
+    )
 
 
 def _declared_types(graph: onnx.GraphProto) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from .convert import Call, normal_axis
 from .graph import RefusedError
 from .ops_convolution import channels_first, channels_last, convolve, explicit_pads
 from .te_kernel import kernel
-from .te_pointwise import broadcast
 
 CODES = ("int8", "uint8", "int16", "uint16")  # element types of Relax's own quantize and dequantize
 
@@ -117,28 +116,10 @@ def _shifted(call: Call, operand: int, zero: int, row: bool) -> Expr:
     return call.emit(relax.op.subtract(value, shift))
 
 
-def qlinear_matmul(call: Call) -> Expr:
-    """QLinearMatMul."""
-    product = call.emit(relax.op.matmul(_shifted(call, 0, 2, row=True), _shifted(call, 3, 5, row=False)))
-    rank = len(call.out().shape)
-    scales = [(1, rank - 2), (4, rank - 1)]
-    return _requantize(call, product, scales, scale_out=6, zero_out=7)
-
-
 def conv_integer(call: Call) -> Expr:
     """ConvInteger: int32 convolution of operands less their zero points."""
     rank = len(call.type().shape)
     return channels_first(call, _integer_conv(call, (0, 2), (1, 3)), rank)
-
-
-def qlinear_conv(call: Call) -> Expr:
-    """QLinearConv: int32 convolution, int32 bias, rescaled."""
-    rank = len(call.type().shape)
-    total = _integer_conv(call, (0, 2), (3, 5))
-    if call.has(8):
-        total = call.emit(relax.op.add(total, call.x(8)))
-    total = channels_first(call, total, rank)
-    return _requantize(call, total, [(1, None), (4, 1)], scale_out=6, zero_out=7)
 
 
 def _integer_conv(call: Call, x: tuple[int, int], w: tuple[int, int]) -> Expr:
@@ -154,29 +135,3 @@ def _integer_conv(call: Call, x: tuple[int, int], w: tuple[int, int]) -> Expr:
         weights = call.emit(relax.op.subtract(weights, zero))
     weights = call.emit(relax.op.permute_dims(weights, [*range(2, spatial + 2), 1, 0]))
     return convolve(call, image, weights, strides, before, after, dilations, call.attr("group", 1), "int32")
-
-
-def _requantize(
-    call: Call, total: Expr, scales: Sequence[tuple[int, int | None]], scale_out: int, zero_out: int
-) -> Expr:
-    """saturate(round(total * a_scale * b_scale / y_scale) + y_zero_point); a vector scale goes along its axis."""
-    dtype = call.out().dtype
-
-    def compute(acc: te.Tensor, a: te.Tensor, b: te.Tensor, y: te.Tensor, *zero: te.Tensor) -> te.Tensor:
-        def at(tensor: te.Tensor, axis: int | None, index: Sequence[Any]) -> Any:
-            if not tensor.shape or (int(tensor.shape[0]) == 1 and len(tensor.shape) == 1):
-                return tensor(*[0] * len(tensor.shape))
-            if len(tensor.shape) == 1 and axis is not None:
-                return tensor(index[axis])
-            return broadcast(tensor, index)
-
-        def element(index: tuple[Any, ...]) -> Any:
-            factor = at(a, scales[0][1], index).astype("float32") * at(b, scales[1][1], index).astype("float32")
-            factor = factor / at(y, scales[1][1], index).astype("float32")
-            shift = at(zero[0], scales[1][1], index) if zero else None
-            return requantized(acc(*index).astype("float32") * factor, shift, dtype)
-
-        return kernel(call.out().shape, lambda *i: element(i), name="requantize")
-
-    operands = [call.x(scales[0][0]), call.x(scales[1][0]), call.x(scale_out)]
-    return call.te(compute, total, *operands, *([call.x(zero_out)] if call.has(zero_out) else []), name="requantize")

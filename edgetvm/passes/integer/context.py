@@ -44,7 +44,7 @@ def joined(nodes: Iterable[Nodes]) -> Nodes:
 
 def constant(array: npt.NDArray[Any], dtype: str) -> Expr:
     """A Relax constant. The values must fit `dtype`."""
-    cast = np.ascontiguousarray(array).astype(dtype)
+    cast = np.asarray(array, order="C").astype(dtype)
     if not np.array_equal(cast, array):
         raise OverflowError(f"a constant of {array.min()}..{array.max()} does not fit {dtype}")
     return relax.const(cast, dtype)

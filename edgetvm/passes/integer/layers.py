@@ -51,8 +51,10 @@ def conv2d(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
         # The weights' zero point multiplies the sum of the window: a convolution with ones, one a group.
         depth, out = codes.shape[2:]
         ones = np.ones((*codes.shape[:3], groups), np.int64)
-        group = constant(np.arange(out) // (out // groups), "int64")
-        spread = context.emit(relax.op.take(sums(ones), group, 3, mode="fast"))
+        spread = sums(ones)
+        if groups > 1:
+            group = constant(np.arange(out) // (out // groups), "int64")
+            spread = context.emit(relax.op.take(spread, group, 3, mode="fast"))
         shift = context.emit(relax.op.multiply(spread, constant(zero.reshape(1, 1, 1, -1), dtype)))
         acc = context.emit(relax.op.subtract(acc, shift))
         offset = offset + x.zero * math.prod(codes.shape[:2]) * depth * zero.reshape(1, 1, 1, -1)

@@ -16,9 +16,18 @@ from tvm import relax
 from tvm.ir import Expr
 
 from edgetvm.errors import UnsupportedError
-from edgetvm.importers.types import ImportedModel
+from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.operators.scaled_sum import scaled_sum
 from edgetvm.passes.integer import layers, movement, pointwise, rowwise
+from edgetvm.passes.integer.border import (
+    SIGNED,
+    is_float,
+    name_of,
+    parameters_of,
+    quantized_input,
+    tensors,
+    with_parameters,
+)
 from edgetvm.passes.integer.context import Context, Handler, constant, dtype_of, shape_of
 from edgetvm.passes.integer.emit import quantized, with_offset
 from edgetvm.passes.integer.functions import FUNCTIONS
@@ -39,9 +48,6 @@ from edgetvm.passes.integer.real import (
 )
 
 LAZY = (Quantized, Accumulated, Table, Sum, Pending)
-
-# Codes are held signed: the kernels of every target know one kind.
-SIGNED = {"int8": "int8", "uint8": "int8", "int16": "int16", "uint16": "int16"}
 
 HANDLERS: Mapping[str, Handler] = {
     **{name: pointwise.table(function) for name, function in FUNCTIONS.items()},
@@ -85,15 +91,16 @@ class IntegerModel:
 def is_quantized(module: tvm.IRModule) -> bool:
     """Whether anything in `main` is quantized or dequantized."""
     bindings = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
-    return any(_name(value) in ("relax.quantize", "relax.dequantize") for value in bindings)
+    return any(name_of(value) in ("relax.quantize", "relax.dequantize") for value in bindings)
 
 
-def lower_to_integers(model: ImportedModel) -> IntegerModel:
-    """Lower a model in quantize/dequantize form.
+def lower_to_integers(model: ImportedModel, integer_io: bool = False) -> IntegerModel:
+    """Lower a model in quantize/dequantize form; with `integer_io` its border is quantized too.
 
-    Raises UnsupportedError that names the tensor for a scale that is no positive number, or out of range.
+    Raises UnsupportedError that names the tensor for a scale that is no positive number, or out of range, and
+    for an input or output that is not quantized.
     """
-    return _Lowering(model).run()
+    return _Lowering(model).run(integer_io)
 
 
 class _Lowering:
@@ -107,10 +114,16 @@ class _Lowering:
         self.origins: dict[relax.Var, tuple[tvm.ir.Call, Nodes]] = {}
         self.plain: dict[relax.Var, Expr] = {}
         self.floats: dict[str, FloatOperator] = {}
+        self.quantized_inputs: dict[relax.Var, tuple[relax.Var, TensorInfo]] = {}
 
-    def run(self) -> IntegerModel:
-        params = list(self.main.params)
-        self.values.update((param, _outside(param)) for param in params)
+    def run(self, integer_io: bool) -> IntegerModel:
+        borders = list(zip(self.main.params, self.model.inputs, strict=True))
+        if integer_io:
+            self.quantized_inputs = {
+                param: quantized_input(self.main, param, info) for param, info in borders if is_float(param)
+            }
+        params = [self.quantized_inputs[param][0] if param in self.quantized_inputs else param for param, _ in borders]
+        self.values.update((param, _outside(param)) for param, _ in borders)
         with self.builder.function("main", params):
             with self.builder.dataflow():
                 for block in self.main.body.blocks:
@@ -122,17 +135,44 @@ class _Lowering:
                         self.values[binding.var] = self._evaluate(binding.value)
                 body = self.main.body.body
                 fields = list(body.fields) if isinstance(body, tvm.ir.Tuple) else [body]
-                results = [self.builder.emit_output(self._plain(field)) for field in fields]
+                pairs = zip(fields, self.model.outputs, strict=True)
+                outputs = [self._output(field, info, integer_io) for field, info in pairs]
+                results = [self.builder.emit_output(expr) for expr, _ in outputs]
             self.builder.emit_func_output(results[0] if len(results) == 1 else relax.Tuple(results))
         module = relax.transform.DeadCodeElimination()(self.builder.get())
         alive = {binding.var.name for block in module["main"].body.blocks for binding in block.bindings}
         floats = tuple(entry for name, entry in self.floats.items() if name in alive)
-        return IntegerModel(replace(self.model, module=module, sources=dict(self.context.sources)), floats)
+        inputs = [self._input(param, info) for param, info in borders]
+        model = replace(
+            self.model,
+            module=module,
+            sources=dict(self.context.sources),
+            inputs=tuple(inputs),
+            outputs=tuple(info for _, info in outputs),
+        )
+        return IntegerModel(model, floats)
+
+    def _input(self, param: relax.Var, info: TensorInfo) -> TensorInfo:
+        if param in self.quantized_inputs:
+            return self.quantized_inputs[param][1]
+        return info if is_float(param) else with_parameters(self.main, param, info, "relax.dequantize")
+
+    def _output(self, field: Expr, info: TensorInfo, integer_io: bool) -> tuple[Expr, TensorInfo]:
+        value = self._value(field)
+        if isinstance(value, Integer) and value.scale is not None:
+            return self._plain(field), replace(info, scale=value.scale, zero_point=value.zero)
+        if not integer_io or not info.dtype.startswith("float"):
+            return self._plain(field), info
+        if not isinstance(value, Quantized):
+            raise UnsupportedError(
+                f"output '{info.name}' is not quantized: integer output cannot be given", "leave --integer-io out"
+            )
+        return value.expr, replace(info, dtype=dtype_of(value.expr), scale=value.scale, zero_point=value.zero)
 
     def _evaluate(self, expr: Expr) -> Value:
         if not isinstance(expr, tvm.ir.Call):
             return self._value(expr)
-        name = _name(expr)
+        name = name_of(expr)
         operands = [self._value(field) for argument in expr.args for field in tensors(argument)]
         found: Value | None = None
         if name == "relax.quantize":
@@ -144,7 +184,20 @@ class _Lowering:
             found = handler(self.context, expr, operands) if handler is not None else None
         elif name in movement.HANDLERS and all(isinstance(operand, Constant) for operand in operands):
             found = movement.HANDLERS[name](self.context, expr, operands)
+        else:
+            found = self._move_codes(expr, operands)
         return found if found is not None else self._in_float(expr, operands)
+
+    def _move_codes(self, expr: tvm.ir.Call, operands: list[Value]) -> Integer | None:
+        """Unsigned codes are held less a shift: to what moves them they are numbers of scale 1."""
+        name = name_of(expr)
+        shifts = {operand.shift for operand in operands if isinstance(operand, Integer) and operand.shift}
+        if len(shifts) != 1 or not (name in movement.HANDLERS or name == "relax.nn.max_pool2d"):
+            return None
+        (shift,) = shifts
+        numbers = [Quantized(x.expr, 1.0, -shift) if isinstance(x, Integer) and x.shift else x for x in operands]
+        moved = HANDLERS[name](self.context, expr, numbers)
+        return Integer(moved.expr, shift) if isinstance(moved, Quantized) else None
 
     def _value(self, expr: Expr) -> Value:
         if isinstance(expr, relax.Var):
@@ -153,7 +206,7 @@ class _Lowering:
             return Constant(np.asarray(expr.value.numpy()))
         if isinstance(expr, tvm.ir.TupleGetItem):
             whole = self._value(expr.tuple_value)
-            if isinstance(whole, Quantized):
+            if isinstance(whole, Quantized | Integer):
                 return replace(whole, expr=self.context.emit(relax.TupleGetItem(whole.expr, expr.index)))
             field = self.context.emit(relax.TupleGetItem(self._plain(expr.tuple_value), expr.index))
             return _outside(field, getattr(whole, "reason", None))
@@ -161,7 +214,7 @@ class _Lowering:
 
     def _in_float(self, expr: tvm.ir.Call, operands: list[Value]) -> Value:
         """Compute `expr` as it stands; recorded, unless it only moves what comes from the model's border."""
-        name = _name(expr)
+        name = name_of(expr)
         reasons = [operand.reason for operand in operands if isinstance(operand, Float) and operand.reason]
         lazy = any(isinstance(operand, LAZY) for operand in operands)
         if reasons and not lazy:
@@ -171,7 +224,7 @@ class _Lowering:
         else:
             reason = "it has no integer form"
         var = self._emit_in_float(expr)
-        if not str(var.ty).startswith("R.Tuple") and not _is_float(var):
+        if not str(var.ty).startswith("R.Tuple") and not is_float(var):
             return Integer(var)
         if name in movement.HANDLERS and not reasons and not lazy:
             return Float(var)
@@ -188,7 +241,7 @@ class _Lowering:
         return self._plain(argument) if isinstance(argument, relax.Var) else argument
 
     def _record(self, var: relax.Var, expr: tvm.ir.Call, nodes: Nodes, reason: str) -> None:
-        name = expr.args[0].name_hint if _name(expr) == "relax.call_tir" else _name(expr)
+        name = expr.args[0].name_hint if name_of(expr) == "relax.call_tir" else name_of(expr)
         self.floats[var.name] = FloatOperator(name.removeprefix("relax."), nodes, reason)
 
     def _plain(self, expr: Expr) -> Expr:
@@ -203,7 +256,7 @@ class _Lowering:
         match value:
             case Float(expr):
                 return expr
-            case Integer(expr, shift):
+            case Integer(expr, shift, _, _):
                 return self._unsigned(expr, shift) if shift else expr
             case Constant(values):
                 return relax.const(values.astype(dtype_of(var)), dtype_of(var))
@@ -241,7 +294,7 @@ class _Lowering:
         )
 
     def _quantize(self, expr: tvm.ir.Call, x: Value) -> Value:
-        wanted, parameters = str(expr.ty.dtype), _parameters(expr)
+        wanted, parameters = str(expr.ty.dtype), parameters_of(expr)
         if parameters is None or wanted not in SIGNED:
             return self._in_float(expr, [x])
         scale, zero = parameters
@@ -252,17 +305,19 @@ class _Lowering:
         goal = Goal(scale, zero - shift, dtype, int(info.min), int(info.max))
         if isinstance(x, LAZY):
             try:
-                return Integer(quantized(self.context, x, goal), shift)
+                return Integer(quantized(self.context, x, goal), shift, scale, zero)
             except (ValueError, OverflowError) as error:
                 raise UnsupportedError(f"tensor '{self.context.name}' cannot be quantized: {error}") from error
         arguments = [relax.const(np.float32(scale)), relax.const(np.asarray(zero - shift, dtype))]
+        if expr.args[0] in self.quantized_inputs:
+            return Integer(self.quantized_inputs[expr.args[0]][0], shift, scale, zero)
         real = self._plain(expr.args[0])
-        return Integer(self.context.emit(relax.op.quantize(real, *arguments, out_dtype=dtype)), shift)
+        return Integer(self.context.emit(relax.op.quantize(real, *arguments, out_dtype=dtype)), shift, scale, zero)
 
     def _dequantize(self, expr: tvm.ir.Call, x: Value) -> Value | None:
         if isinstance(x, Constant):
             return _constant(expr, x)
-        parameters = _parameters(expr)
+        parameters = parameters_of(expr)
         if not isinstance(x, Integer) or parameters is None:
             return None
         scale, zero = parameters
@@ -289,34 +344,9 @@ class _Lowering:
 
 def _outside(expr: Expr, reason: str | None = None) -> Value:
     """A tensor that no lowering has made."""
-    if isinstance(expr.ty, relax.TupleType) or _is_float(expr):
+    if isinstance(expr.ty, relax.TupleType) or is_float(expr):
         return Float(expr, reason)
     return Integer(expr)
-
-
-def _is_float(expr: Expr) -> bool:
-    return dtype_of(expr).startswith("float")
-
-
-def _name(expr: Expr) -> str:
-    return str(expr.op.name) if isinstance(expr, tvm.ir.Call) and isinstance(expr.op, tvm.ir.Op) else ""
-
-
-def tensors(argument: Expr) -> list[Expr]:
-    """The tensors that an argument of a call holds."""
-    if isinstance(argument, tvm.ir.Tuple):
-        return [tensor for field in argument.fields for tensor in tensors(field)]
-    return [argument] if isinstance(argument, relax.Var | tvm.ir.GenericConst) else []
-
-
-def _parameters(expr: tvm.ir.Call) -> tuple[float, int] | None:
-    """Scale and zero point of a whole tensor; None where they are not constant, or one a channel."""
-    if not all(isinstance(argument, tvm.ir.GenericConst) for argument in expr.args[1:]):
-        return None
-    scale, zero = (argument.value.numpy() for argument in expr.args[1:])
-    if scale.size != 1 or zero.size != 1:
-        return None
-    return float(scale.reshape(())), int(zero.reshape(()))
 
 
 def _constant(expr: tvm.ir.Call, codes: Constant) -> Constant | None:
