@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import tflite
 
@@ -22,6 +21,7 @@ HIGHEST_RANK = 8
 QUANTIZED = ("int8", "uint8", "int16")  # what activations and weights are stored as
 
 _BYTES_OF_NAME = 1000
+_NO_FIELDS = bytes.fromhex("08000000 04000400 04000000")  # a flatbuffer: root offset, vtable without fields, table
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,7 @@ class TfliteOperator:
         """Its options, as an object of the class `kind` of the package `tflite`; defaults where it has none."""
         options = getattr(tflite, kind)
         if self._options is None:
-            builder = flatbuffers.Builder(16)
-            builder.StartObject(0)
-            builder.Finish(builder.EndObject())
-            return options.GetRootAs(bytes(builder.Output()))
+            return options.GetRootAs(_NO_FIELDS)
         if self._options_kind != kind:
             raise RefusedError(f"its options are {self._options_kind}, not {kind}")
         found = options()
