@@ -63,7 +63,8 @@ def assemble(
 
     def border(info: TensorInfo, value: int) -> Border:
         offset = plan.values[program.root(value)]
-        return Border(info.name, info.shape, info.dtype, program.values[value].bytes, offset)
+        bytes_ = program.values[value].bytes
+        return Border(info.name, info.shape, info.dtype, bytes_, offset, info.scale, info.zero_point)
 
     code = ModelCode(
         name=model.name,

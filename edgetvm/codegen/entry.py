@@ -36,13 +36,18 @@ C_TYPES = {
 
 @dataclass(frozen=True)
 class Border:
-    """An input or output as the user sees it: the model's own name, shape and dtype."""
+    """An input or output as the user sees it: the model's own name, shape and dtype.
+
+    Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     bytes: int
     offset: int
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,11 @@ def emit_header(code: ModelCode) -> str:
                 f"#define {upper}_{kind}_{position}_BYTES {border.bytes}",
                 f"#define {upper}_{kind}_{position}_OFFSET {border.offset}",
             ]
+            if border.scale is not None:
+                lines += [
+                    f"#define {upper}_{kind}_{position}_SCALE {border.scale!r}",
+                    f"#define {upper}_{kind}_{position}_ZERO_POINT {border.zero_point}",
+                ]
     lines += ["", f"extern const edgetvm_model {code.name}_model;", ""]
     lines += ["#ifdef __cplusplus", "}", "#endif", "", "#endif"]
     return "\n".join(lines) + "\n"

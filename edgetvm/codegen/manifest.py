@@ -85,8 +85,8 @@ def _border(border: Border) -> dict[str, object]:
         "name": border.name,
         "shape": list(border.shape),
         "dtype": border.dtype,
-        "scale": None,
-        "zero_point": None,
+        "scale": border.scale,
+        "zero_point": border.zero_point,
         "bytes": border.bytes,
         "offset": border.offset,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,17 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output with the model's own name, or an output of a kernel; dtype by numpy's name."""
+    """An input or output with the model's own name, or an output of a kernel; dtype by numpy's name.
+
+    Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     bytes: int
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Call:
 class Package:
     """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c.
 
-    `shapes` froze the model's dynamic dimensions; `integer` tells that it was compiled from a quantized graph.
+    `shapes` froze the model's dynamic dimensions; `integer` tells that it was compiled from a quantized graph,
+    `integer_io` that its inputs and outputs are integers where the model's are float.
     """
 
     folder: Path
@@ -54,6 +60,7 @@ class Package:
     calls: tuple[Call, ...]
     shapes: Mapping[str, tuple[int, ...]]
     integer: bool
+    integer_io: bool
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -134,6 +141,7 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         calls=tuple(map(_call, manifest["calls"])),
         shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
         integer=manifest["integer"] is not None,
+        integer_io=bool(manifest["options"]["integer_io"]),
     )
 
 
@@ -141,7 +149,9 @@ def _tensor(entry: dict[str, Any]) -> Tensor:
     tensor = _dense(str(entry["name"]), entry)
     if tensor.bytes != int(entry["bytes"]):
         raise ValueError(f"{tensor.name} cannot have {entry['bytes']} bytes")
-    return tensor
+    if entry["scale"] is None:
+        return tensor
+    return replace(tensor, scale=float(entry["scale"]), zero_point=int(entry["zero_point"]))
 
 
 def _call(entry: dict[str, Any]) -> Call:

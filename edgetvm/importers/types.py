@@ -10,11 +10,16 @@ import tvm
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output of a model, as the model itself names it. Shapes are static."""
+    """One input or output of a model, as the model itself names it. Shapes are static.
+
+    Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 @dataclass(frozen=True)

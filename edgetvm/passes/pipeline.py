@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
+from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.legalize import LEGALIZE
 from edgetvm.passes.elementwise_kernel import MarkElementwise
@@ -26,6 +27,7 @@ class OptimizedModel:
     operators  the model before its operators became loops: what an interpreter runs
     computes   for every binding of the fused main function, the bindings of `operators` behind it, its result first
     floats     what a quantized model was left to compute in float; None for a float model
+    model      the model whose operators these are: its inputs and outputs
     """
 
     module: tvm.IRModule
@@ -33,6 +35,7 @@ class OptimizedModel:
     operators: tvm.IRModule
     computes: Mapping[relax.Var, tuple[str, ...]]
     floats: tuple[FloatOperator, ...] | None
+    model: ImportedModel
 
 
 def graph_passes() -> list[tvm.transform.Pass]:
@@ -50,9 +53,14 @@ def loop_passes() -> list[tvm.transform.Pass]:
     ]
 
 
-def optimize(model: ImportedModel) -> OptimizedModel:
-    """Run the pipeline on an imported model: operators in, fused kernels out. Quantized ones become integer."""
-    lowered = lower_to_integers(model) if is_quantized(model.module) else None
+def optimize(model: ImportedModel, integer_io: bool = False) -> OptimizedModel:
+    """Run the pipeline on an imported model: operators in, fused kernels out. Quantized ones become integer.
+
+    `integer_io` gives the border of a quantized model integers too. Raises UnsupportedError for a float model then.
+    """
+    lowered = lower_to_integers(model, integer_io) if is_quantized(model.module) else None
+    if lowered is None and integer_io:
+        raise UnsupportedError(f"{model.name} is a float model: it has no integer inputs", "give --quantize int8 too")
     model = model if lowered is None else lowered.model
     with tvm.transform.PassContext(opt_level=3):
         operators = tvm.transform.Sequential(graph_passes())(model.module)
@@ -66,7 +74,7 @@ def optimize(model: ImportedModel) -> OptimizedModel:
             nodes[binding.var] = nodes.get(binding.value, model.sources.get(binding.var.name, ()))
             names[binding.var] = names.get(binding.value, (binding.var.name,))
     sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
-    return OptimizedModel(fused, sources, operators, computes, None if lowered is None else lowered.floats)
+    return OptimizedModel(fused, sources, operators, computes, None if lowered is None else lowered.floats, model)
 
 
 def kernel_results(model: OptimizedModel) -> tuple[str, ...]:

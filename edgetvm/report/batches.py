@@ -13,6 +13,7 @@ import numpy as np
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
 from edgetvm.oracle.dataset import Dataset, Sample
+from edgetvm.report.border import codes
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
 
@@ -38,7 +39,7 @@ def run_batches(
     """Run every sample: yields inputs, outputs and the measurement of each batch.
 
     The first batch is guarded: it also tells whether the package stays in its arena. With `taps` the
-    measurement holds the output of every kernel.
+    measurement holds the output of every kernel. A quantized input takes numbers too; outputs come as they are.
     """
     samples = iter(data)
     tensors = [*package.inputs, *package.outputs]
@@ -47,7 +48,7 @@ def run_batches(
     most = max(1, _BYTES // max(1, sum(tensor.bytes for tensor in tensors)))
     size, done = min(_FIRST, most), 0
     while batch := list(islice(samples, size)):
-        columns = tuple(np.stack([sample[tensor.name] for sample in batch]) for tensor in package.inputs)
+        columns = tuple(np.stack([codes(tensor, sample[tensor.name]) for sample in batch]) for tensor in package.inputs)
         start = time.monotonic()
         measurement = run(package.folder, RunRequest(columns, guard=done == 0, taps=taps), board=board)
         elapsed = time.monotonic() - start

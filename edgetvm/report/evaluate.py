@@ -9,10 +9,10 @@ import numpy as np
 from edgetvm.deploy.package import Package, read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
-from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Array, Dataset
 from edgetvm.report import accuracy, scores
 from edgetvm.report.batches import Progress, Run, run_batches
+from edgetvm.report.border import load_samples, numbers
 from edgetvm.report.types import EvaluateReport
 
 METRICS = ("top1", "auc", "mse")
@@ -35,7 +35,7 @@ def evaluate_package(
         raise DataError(f"unknown metric '{metric}'", hint="metrics are " + ", ".join(METRICS))
     package = read_package(package_dir.resolve())
     column = _output_index(package, output)
-    dataset = load_data(data, package.inputs, preprocess, window=window)
+    dataset = load_samples(data, package, preprocess, window=window)
     labels = _labels(dataset, metric, package.outputs[column].shape)
     values = _scores(package, run, dataset, metric, column, labels, board, progress)
     if metric == "mse":
@@ -58,11 +58,12 @@ def _scores(
     progress: Progress | None,
 ) -> Array:
     """One number a sample: the predicted class, or the mean over the sample's windows."""
-    name = package.outputs[column].name
+    tensor = package.outputs[column]
+    name = tensor.name
     values: list[float] = []
     for inputs, outputs, _ in run_batches(package, data, run, board, progress):
         for sample, result in zip(inputs, outputs, strict=True):
-            given, got = next(iter(sample.values())), result[name]
+            given, got = next(iter(sample.values())), numbers(tensor, result[name])
             if metric == "top1":
                 values.append(scores.predicted_class(got))
             elif metric == "auc":

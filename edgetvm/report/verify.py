@@ -8,12 +8,12 @@ from edgetvm.deploy.measurement import Measurement
 from edgetvm.deploy.package import Package, read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import ModelError, PackageError, RunError
-from edgetvm.oracle.data import load_data
-from edgetvm.oracle.dataset import Dataset
+from edgetvm.oracle.dataset import Dataset, Sample
 from edgetvm.oracle.float import reference_outputs
 from edgetvm.oracle.random_data import random_data
 from edgetvm.oracle.ranges import index_ranges
 from edgetvm.report.batches import Progress, Run, run_batches
+from edgetvm.report.border import as_number_tensor, codes, load_samples, numbers
 from edgetvm.report.errors import compare, worst
 from edgetvm.report.kernels import kernel_checker
 from edgetvm.report.types import VerifyReport
@@ -45,9 +45,10 @@ def verify_package(
     if data is None:
         count = RANDOM_SAMPLES if samples is None else samples
         # Without inputs there is one answer.
-        dataset = random_data(package.inputs, count if package.inputs else 1, seed, index_ranges(model))
+        inputs = [as_number_tensor(tensor) if package.integer_io else tensor for tensor in package.inputs]
+        dataset = random_data(inputs, count if inputs else 1, seed, index_ranges(model))
     else:
-        dataset = load_data(data, package.inputs, preprocess, samples)
+        dataset = load_samples(data, package, preprocess, samples)
     return _compare(package, run, model, dataset, board, progress)
 
 
@@ -67,17 +68,19 @@ def reference_model(package: Package, model: Path | None = None) -> Path:
 def _compare(
     package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
 ) -> VerifyReport:
-    reference = reference_outputs(model, data)
+    # The model of a package with integer borders of its own making takes and gives numbers.
+    given = data if package.integer_io else (_codes(package, sample) for sample in data)
+    reference = reference_outputs(model, given)
     checker = kernel_checker(package) if package.integer else None
     actual = []
     runner = ""
     for inputs, outputs, measurement in run_batches(package, data, run, board, progress, taps=package.integer):
         _check_memory(package, measurement)
         runner = measurement.runner
-        actual += outputs
+        actual += [_numbers(package, sample) for sample in outputs] if package.integer_io else outputs
         if checker is not None and measurement.taps is not None:
             for row, sample in enumerate(inputs):
-                checker.check(sample, [[output[row] for output in call] for call in measurement.taps])
+                checker.check(_codes(package, sample), [[output[row] for output in call] for call in measurement.taps])
     errors = compare(reference, actual)
     furthest = worst(errors)
     kernels = () if checker is None else checker.errors
@@ -94,6 +97,14 @@ def _compare(
         outputs=errors,
         kernels=kernels,
     )
+
+
+def _codes(package: Package, sample: Sample) -> Sample:
+    return {tensor.name: codes(tensor, sample[tensor.name]) for tensor in package.inputs}
+
+
+def _numbers(package: Package, sample: Sample) -> Sample:
+    return {tensor.name: numbers(tensor, sample[tensor.name]) for tensor in package.outputs}
 
 
 def _check_memory(package: Package, measurement: Measurement) -> None:

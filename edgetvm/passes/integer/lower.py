@@ -18,7 +18,7 @@ from tvm.ir import Expr
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer import layers, movement, pointwise, rowwise
+from edgetvm.passes.integer import kernels, layers, movement, pointwise, rowwise
 from edgetvm.passes.integer.border import (
     SIGNED,
     is_float,
@@ -53,6 +53,7 @@ HANDLERS: Mapping[str, Handler] = {
     **{name: pointwise.table(function) for name, function in FUNCTIONS.items()},
     **movement.HANDLERS,
     "relax.add": pointwise.add,
+    "relax.call_tir": kernels.unmarked,
     "relax.clip": pointwise.clip_by_attributes,
     "relax.divide": pointwise.divide,
     "relax.matmul": layers.matmul,

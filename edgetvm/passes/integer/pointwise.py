@@ -81,7 +81,7 @@ def table(function: Function) -> Handler:
 
     def handle(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
         del call
-        values = _table_of(operands[0])
+        values = table_of(operands[0])
         if values is None:
             return None
         with np.errstate(all="ignore"):
@@ -92,14 +92,16 @@ def table(function: Function) -> Handler:
     return handle
 
 
-def _table_of(value: Value) -> Table | None:
+def table_of(value: Value) -> Table | None:
     """The numbers that the codes of one 8-bit tensor stand for."""
     if isinstance(value, Table):
         return value
     if not isinstance(value, Quantized) or dtype_of(value.expr) != "int8":
         return None
     codes = np.arange(CODES) - CODES // 2
-    return Table(value.expr, value.scale * (codes - value.zero), value.nodes)
+    # In single precision, as the model has them: a function may jump between two neighbours.
+    numbers = (value.scale * (codes - value.zero)).astype(np.float32).astype(np.float64)
+    return Table(value.expr, numbers, value.nodes)
 
 
 def add(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
@@ -213,7 +215,7 @@ def _of_same_codes(
     context: Context, operands: list[Value], function: Callable[[Floats, Floats], Floats]
 ) -> Table | None:
     """Both operands follow from one 8-bit tensor, or one is a number: so does the result."""
-    tables = [_table_of(operand) for operand in operands]
+    tables = [table_of(operand) for operand in operands]
     known = [found for found in tables if found is not None]
     if not known or any(not found.expr.same_as(known[0].expr) for found in known):
         return None

@@ -27,10 +27,15 @@ class Float:
 
 @dataclass(frozen=True)
 class Integer:
-    """An integer tensor. Unsigned codes are held signed: the model's value is ``expr + shift``."""
+    """An integer tensor. Unsigned codes are held signed: the model's value is ``expr + shift``.
+
+    `scale` and `zero`, of the model's values, are known of what a `quantize` made.
+    """
 
     expr: Expr
     shift: int = 0
+    scale: float | None = None
+    zero: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,8 @@
+"""The public functions: each joins the layers for one thing a user wants."""
+
+from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, compile  # noqa: A004
+from edgetvm.api.describe import inspect, targets
+from edgetvm.api.package import Package, load
+from edgetvm.api.quantize import quantize
+
+__all__ = ["FORMATS", "LIBCS", "OPTIMIZE", "Package", "compile", "inspect", "load", "quantize", "targets"]

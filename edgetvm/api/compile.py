@@ -1,0 +1,184 @@
+"""A model becomes a package."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edgetvm.api.package import Package, load
+from edgetvm.api.progress import Progress
+from edgetvm.api.quantize import quantize_to
+from edgetvm.codegen.assemble import assemble, constant_operands
+from edgetvm.codegen.build_package import PackageOptions, build_package
+from edgetvm.codegen.fit import check_ram
+from edgetvm.codegen.manifest import sha256
+from edgetvm.codegen.names import model_name
+from edgetvm.codegen.package import check_output
+from edgetvm.codegen.program import extract_program
+from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
+from edgetvm.importers.read import import_model
+from edgetvm.passes.pipeline import OptimizedModel
+from edgetvm.passes.pipeline import optimize as optimize_graph
+from edgetvm.passes.quantize.options import SCHEMES, QuantizeOptions
+from edgetvm.schedule.apply import schedule_module
+from edgetvm.schedule.recipe import machine_for
+from edgetvm.target.load import load_target
+from edgetvm.target.tvm_target import tvm_c_target, tvm_target
+from edgetvm.target.types import Target
+
+FORMATS = ("library", "object", "c")
+OPTIMIZE = ("size", "speed", "balanced")
+LIBCS = ("gnu", "musl")
+
+# Bytes. Linux: a cache line, and the widest vector. Cortex-M: its widest element.
+_ARENA_ALIGN = {"linux": 64, "none": 8}
+_STAGES = ("import", "optimize", "schedule", "generate", "package")
+
+
+def compile(  # noqa: A001
+    model: str | Path,
+    target: str | Path,
+    output: str | Path,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    format: str = "library",  # noqa: A002
+    optimize: str = "balanced",
+    libc: str | None = None,
+    recipe: str | Path | None = None,
+    quantize: str | None = None,
+    calibration: str | Path | None = None,
+    calibrator: str = "auto",
+    preprocess: str | Path | None = None,
+    window: int | None = None,
+    require_integer: bool = False,
+    integer_io: bool = False,
+    reference: bool = True,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Package:
+    """Compile a model, ONNX or .tflite, for a target and write the package to the new folder `output`.
+
+    target           a board, a processor, or the path of a TOML file of your own
+    shapes           freezes dynamic dimensions: {"input": [1, 3, 224, 224]}
+    format           "library" (static, and shared for Linux), "object" or "c" (portable C99, kernels included)
+    optimize         "size", "speed" or "balanced"
+    libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
+    recipe           a TOML file of schedule numbers instead of the shipped one
+    quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
+                     also for `calibration`, `calibrator`, `preprocess` and `window`)
+    require_integer  fail when an operator is left in float
+    integer_io       inputs and outputs as quantized integers instead of float
+    reference        keep the model in the package, for `verify`
+    name             prefix of all C names; default: the model file's name
+
+    Raises an EdgeTVMError that says what to do; then nothing was written.
+    """
+    model, output, shapes = Path(model), Path(output), shapes or {}
+    chosen = load_target(str(target))
+    libc = _check_options(chosen, format, optimize, libc)
+    if quantize is None and calibration is not None:
+        raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
+    check_output(output)
+    recorded = {
+        "target": chosen.name,
+        "format": format,
+        "optimize": optimize,
+        "libc": libc,
+        "shapes": {key: [int(extent) for extent in value] for key, value in sorted(shapes.items())},
+        "recipe": sha256(Path(recipe)) if recipe and Path(recipe).is_file() else None,
+        "quantize": quantize,
+        "calibration": _file(calibration),
+        "calibrator": calibrator if quantize else None,
+        "preprocess": _file(preprocess),
+        "window": window,
+        "require_integer": require_integer,
+        "integer_io": integer_io,
+        "reference": reference,
+    }
+    stages = _Stages(progress)
+    with tempfile.TemporaryDirectory(prefix="edgetvm-") as work:
+        quantized = None
+        if quantize is not None:
+            quantized = Path(work) / "quantized.onnx"
+            options = QuantizeOptions(scheme=quantize, calibrator=calibrator)
+            quantize_to(
+                model,
+                quantized,
+                calibration,
+                options,
+                preprocess=preprocess,
+                window=window,
+                shapes=shapes,
+                progress=progress,
+            )
+        stages.begin()
+        imported = import_model(quantized or model, {} if quantized else shapes)
+        imported = replace(imported, name=model_name(name or model.stem))
+        stages.begin()
+        optimized = optimize_graph(imported, integer_io)
+        if require_integer:
+            _refuse_floats(model, optimized)
+        program = extract_program(optimized.module, optimized.sources)
+        stages.begin()
+        machine = machine_for(chosen, format, optimize, Path(recipe) if recipe else None)
+        scheduled = schedule_module(optimized.module, machine, constant_operands(program))
+        stages.begin()
+        backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
+        code, rules = assemble(optimized.model, program, scheduled, backend, _ARENA_ALIGN[chosen.processor.os])
+        check_ram(code, model.name, chosen)
+        stages.begin()
+        own_target = Path(target) if str(target).endswith(".toml") else None
+        recorded["name"] = imported.name
+        package = PackageOptions(format, libc, reference, own_target, quantized, optimized.floats, recorded)
+        try:
+            build_package(code, model, rules, backend, chosen, package, output)
+        except OSError as error:
+            place = error.filename or "the temporary folder"
+            raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
+    return load(output)
+
+
+class _Stages:
+    """Tells a user's function which stage begins."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.done = 0
+
+    def begin(self) -> None:
+        if self.progress is not None:
+            self.progress(_STAGES[self.done], self.done, len(_STAGES))
+        self.done += 1
+
+
+def _file(path: str | Path | None) -> dict[str, str | None] | None:
+    """An input file by name and content; a folder by its name alone."""
+    if path is None:
+        return None
+    file = Path(path)
+    return {"name": file.name, "sha256": sha256(file) if file.is_file() else None}
+
+
+def _refuse_floats(model: Path, optimized: OptimizedModel) -> None:
+    if optimized.floats is None:
+        raise UnsupportedError(f"{model.name} is a float model", "give --quantize int8 and --calibration DATA")
+    lines = [f"{', '.join(entry.nodes)} ({entry.operator}): {entry.reason}" for entry in optimized.floats]
+    if lines:
+        count = "1 operator is" if len(lines) == 1 else f"{len(lines)} operators are"
+        raise UnsupportedError(f"{model.name}: {count} left in float: {lines[0]}", "\n".join(lines[1:]) or None)
+
+
+def _check_options(target: Target, form: str, optimize: str, libc: str | None) -> str | None:
+    """Check options against each other; gives the C library, None where there is none."""
+    for option, value, allowed in (("format", form, FORMATS), ("optimize", optimize, OPTIMIZE)):
+        if value not in allowed:
+            raise TargetError(f"--{option} {value}: choose from {', '.join(allowed)}")
+    if libc is not None and libc not in LIBCS:
+        raise TargetError(f"--libc {libc}: choose from {', '.join(LIBCS)}")
+    if target.processor.arch == "c" and form != "c":
+        raise TargetError(f"target {target.name} has no binary form", "give --format c")
+    if libc is not None and not target.is_linux:
+        raise TargetError(f"--libc {libc}: target {target.name} runs no Linux", "leave --libc out")
+    return (libc or "gnu") if target.is_linux else None
