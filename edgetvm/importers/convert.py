@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from tvm import relax
 from tvm.ir import Expr
 
 from .graph import DTYPES, Array, Graph, Node, RefusedError, Tensor
+
+# Attributes of a kernel of ours whose loops do not show what it is: its name, and its numbers as JSON.
+OPERATOR, ATTRIBUTES = "edgetvm.operator", "edgetvm.attributes"
 
 
 class Emitter:
@@ -95,10 +99,24 @@ class Call:
         self._emitter.sources[var.name] = self.node.sources
         return var
 
-    def te(self, compute: Callable[..., Any], *args: Any, name: str | None = None) -> Expr:
-        """Emit a kernel of ours; `compute` maps TE tensors to a TE tensor or a list of them."""
+    def te(
+        self,
+        compute: Callable[..., Any],
+        *args: Any,
+        name: str | None = None,
+        mark: str | None = None,
+        **numbers: int | Sequence[int],
+    ) -> Expr:
+        """Emit a kernel of ours; `compute` maps TE tensors to a TE tensor or a list of them.
+
+        `mark` and `numbers` tell passes what it computes.
+        """
         hint = name or identifier(self.node.op).lower()
-        return self.emit(self._emitter.builder.call_te(compute, *args, primfunc_name_hint=hint))
+        attrs: Mapping[str, str] | None = None
+        if mark is not None:
+            attrs = {OPERATOR: mark, ATTRIBUTES: json.dumps(numbers, sort_keys=True)}
+        call = self._emitter.builder.call_te(compute, *args, primfunc_name_hint=hint, primfunc_attrs=attrs)
+        return self.emit(call)
 
     def constant(self, array: Array | float | int, dtype: str | None = None) -> Expr:
         """A constant of the node's own."""

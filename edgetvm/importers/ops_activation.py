@@ -111,7 +111,12 @@ def shrink(x: Any, call: Call) -> Any:
 def prelu(call: Call) -> Expr:
     """PRelu with any broadcasting slope."""
     return pointwise(
-        call, lambda x, slope: tirx.Select(x < like(x, 0), x * slope, x), call.x(), call.x(1), name="prelu"
+        call,
+        lambda x, slope: tirx.Select(x < like(x, 0), x * slope, x),
+        call.x(),
+        call.x(1),
+        name="prelu",
+        mark="PRelu",
     )
 
 

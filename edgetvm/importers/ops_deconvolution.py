@@ -10,6 +10,8 @@ import numpy as np
 from tvm import relax, te, tirx
 from tvm.ir import Expr
 
+from edgetvm.operators.deconvolve import reaching
+
 from .convert import Call
 from .graph import RefusedError
 from .ops_convolution import channels_first, channels_last, check_same
@@ -55,30 +57,12 @@ def conv_transpose(call: Call) -> Expr:
     axes = [*range(2, spatial + 2), 0, 1]
     value = call.value(1)
     w = call.emit(relax.op.permute_dims(call.x(1), axes)) if value is None else call.constant(np.transpose(value, axes))
-    result = call.te(compute, channels_last(call, call.x(), spatial + 2), w, name="conv_transpose")
+    numbers = {"strides": list(strides), "dilations": list(dilations), "before": list(before), "groups": groups}
+    x = channels_last(call, call.x(), spatial + 2)
+    result = call.te(compute, x, w, name="conv_transpose", mark="ConvTranspose", **numbers)
     if call.has(2):
         result = call.emit(relax.op.add(result, call.x(2)))
     return channels_first(call, result, spatial + 2)
-
-
-def reaching(
-    place: Sequence[Any],
-    taps: Sequence[Any],
-    before: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    extents: Sequence[int],
-) -> tuple[list[Any], list[Any]]:
-    """Whether kernel position `taps` carries an input to the output at `place`, and from where."""
-    inside, source = [], []
-    for o, k, b, s, d, extent in zip(place, taps, before, strides, dilations, extents, strict=True):
-        spread = o + b - k * d
-        origin = spread if s == 1 else te.floordiv(spread, s)
-        inside += [origin >= 0, origin < extent]
-        if s != 1:
-            inside.append(te.floormod(spread, s) == 0)
-        source.append(tirx.max(tirx.min(origin, tirx.const(extent - 1, "int64")), tirx.const(0, "int64")))
-    return inside, source
 
 
 def _pads_before(call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> list[int]:

@@ -125,7 +125,8 @@ def _blend(call: Call, x: Expr, axis: int, taps: Taps, dtype: str) -> Expr:
 
         return kernel(shape, lambda *i: element(i), name="resize")
 
-    return call.te(compute, x, call.constant(taps.places, "int32"), call.constant(taps.weights, dtype), name="resize")
+    tables = call.constant(taps.places, "int32"), call.constant(taps.weights, dtype)
+    return call.te(compute, x, *tables, name="resize", mark="Interpolate", axis=axis)
 
 
 def _extrapolate(call: Call, x: Expr, taps: dict[int, Taps]) -> Expr:

@@ -12,14 +12,19 @@ from .convert import Call
 from .te_kernel import kernel
 
 
-def pointwise(call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None) -> Expr:
-    """Emit ``out[i] = function(a[i], b[i], ...)``, operands broadcast to the node's first output."""
+def pointwise(
+    call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None, mark: str | None = None
+) -> Expr:
+    """Emit ``out[i] = function(a[i], b[i], ...)``, operands broadcast to the node's first output.
+
+    `mark` tells passes what it computes.
+    """
     shape = call.out().shape
 
     def compute(*tensors: te.Tensor) -> te.Tensor:
         return kernel(shape, lambda *i: function(*[broadcast(t, i) for t in tensors]), name=name or "compute")
 
-    return call.te(compute, *args, name=name)
+    return call.te(compute, *args, name=name, mark=mark)
 
 
 def indexed(call: Call, function: Callable[..., Any], *args: Expr, name: str | None = None, output: int = 0) -> Expr:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from edgetvm.operators import affine, convolve, lookup, reduce_sum, requantize, scaled_sum, softmax, window_sum
+from edgetvm.operators import (
+    affine,
+    convolve,
+    deconvolve,
+    interpolate,
+    layer_norm,
+    lookup,
+    prelu,
+    reduce_sum,
+    requantize,
+    scaled_sum,
+    softmax,
+    window_sum,
+)
 
-_OWN = (convolve, lookup, reduce_sum, requantize, scaled_sum, softmax, window_sum)
+_OWN = (
+    convolve,
+    deconvolve,
+    interpolate,
+    layer_norm,
+    lookup,
+    prelu,
+    reduce_sum,
+    requantize,
+    scaled_sum,
+    softmax,
+    window_sum,
+)
 
 LEGALIZE = {
     **{module.NAME: module.legalize for module in _OWN},

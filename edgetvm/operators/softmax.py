@@ -55,9 +55,9 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     zero, places = int(attributes["zero_point"]), int(attributes["shift"])
     low, high = int(attributes["low"]), int(attributes["high"])
 
-    def invert(inputs: Sequence[Any], outputs: Sequence[Cell]) -> list[tirx.Stmt]:
+    def invert(inputs: Sequence[Any], results: Sequence[Cell], _: Sequence[Cell]) -> list[tirx.Stmt]:
         one = tirx.const(1 << (POWER_BITS + PROBABILITY_BITS), "int64")
-        return [outputs[0].set(tirx.truncdiv(one, inputs[0].astype("int64")))]
+        return [results[0].set(tirx.truncdiv(one, inputs[0]))]
 
     def compute(x: te.Tensor, table: te.Tensor) -> te.Tensor:
         j, k = (te.reduce_axis((0, length), name) for name in "jk")

@@ -16,7 +16,13 @@ from tvm import relax
 from tvm.ir import Expr
 
 from edgetvm.oracle import integer_layers as layers
+from edgetvm.oracle.integer_deconvolve import deconvolve
+from edgetvm.oracle.integer_interpolate import interpolate
+from edgetvm.oracle.integer_layer_norm import layer_norm
 from edgetvm.oracle.integer_layers import Array
+from edgetvm.oracle.integer_prelu import prelu
+from edgetvm.oracle.integer_softmax import softmax
+from edgetvm.oracle.kernels import UnreadableError, evaluate_kernel
 
 # The value of a binding; a tuple has several. None: it is computed in float, which this interpreter leaves alone.
 Result = Array | tuple[Array, ...] | None
@@ -25,10 +31,15 @@ Meaning = Callable[[Sequence[Array], Mapping[str, Any]], Array]
 # Operators of our own, by their attributes.
 OWN: dict[str, Meaning] = {
     "edgetvm.convolve": layers.convolve,
+    "edgetvm.deconvolve": deconvolve,
+    "edgetvm.interpolate": interpolate,
+    "edgetvm.layer_norm": layer_norm,
     "edgetvm.lookup": layers.lookup,
+    "edgetvm.prelu": prelu,
     "edgetvm.reduce_sum": layers.reduce_sum,
     "edgetvm.requantize": layers.requantize,
     "edgetvm.scaled_sum": layers.scaled_sum,
+    "edgetvm.softmax": softmax,
     "edgetvm.window_sum": layers.window_sum,
 }
 
@@ -47,28 +58,28 @@ def interpret(
     for block in main.body.blocks:
         for binding in block.bindings:
             name = binding.var.name
-            results[name] = _evaluate(binding.value, values)
+            results[name] = _evaluate(binding.value, values, module)
             values[binding.var] = given.get(name, results[name])
     return results
 
 
-def _evaluate(expr: Expr, values: Mapping[relax.Var, Result]) -> Result:
+def _evaluate(expr: Expr, values: Mapping[relax.Var, Result], module: tvm.IRModule) -> Result:
     if isinstance(expr, tvm.ir.GenericConst):
         return np.asarray(expr.value.numpy())
     if isinstance(expr, relax.Var):
         return values[expr]
     if isinstance(expr, tvm.ir.TupleGetItem):
-        whole = _evaluate(expr.tuple_value, values)
+        whole = _evaluate(expr.tuple_value, values, module)
         return whole[expr.index] if isinstance(whole, tuple) else None
     if isinstance(expr, tvm.ir.Tuple):
-        fields = [_evaluate(field, values) for field in expr.fields]
+        fields = [_evaluate(field, values, module) for field in expr.fields]
         return None if any(not isinstance(field, np.ndarray) for field in fields) else tuple(fields)  # type: ignore[arg-type]
     if not isinstance(expr, tvm.ir.Call) or not isinstance(expr.op, tvm.ir.Op):
         return None
     arguments: list[Array] = []
     for argument in expr.args:
         if isinstance(argument, relax.Var | tvm.ir.GenericConst | tvm.ir.Tuple) and not _is_numbers(argument):
-            value = _evaluate(argument, values)
+            value = _evaluate(argument, values, module)
             if value is None:
                 return None
             arguments += value if isinstance(value, tuple) else [value]
@@ -77,7 +88,17 @@ def _evaluate(expr: Expr, values: Mapping[relax.Var, Result]) -> Result:
         return OWN[name](arguments, expr.attrs)
     if name in STANDARD:
         return STANDARD[name](expr, *arguments)
-    return None
+    return _kernel(module[expr.args[0]], expr, arguments) if name == "relax.call_tir" else None
+
+
+def _kernel(func: tvm.tirx.PrimFunc, call: tvm.ir.Call, arguments: Sequence[Array]) -> Result:
+    """A kernel of the importer's that moves integers."""
+    if isinstance(call.ty, relax.TupleType) or not _integers(call, *arguments):
+        return None
+    try:
+        return evaluate_kernel(func, arguments)
+    except UnreadableError:
+        return None
 
 
 def _is_numbers(argument: Expr) -> bool:

@@ -23,19 +23,19 @@ def conv2d(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
     if not isinstance(x, Quantized) or not isinstance(w, Constant) or layouts != ("NHWC", "HWIO", "NHWC"):
         return None
-    weights = _weights(w)
+    weights = weights_of(w)
     if weights is None:
         return None
     codes, scale, zero = weights
     groups = int(call.attrs.groups)
-    bound = _bound(dtype_of(x.expr), codes, (0, 1, 2))
-    dtype = _sum_type(bound)
+    bound = bound_of(dtype_of(x.expr), codes, (0, 1, 2))
+    dtype = sum_type(bound)
 
     def sums(weights: Ints) -> Expr:
         return context.emit(
             convolve(
                 x.expr,
-                constant(weights, _dtype(weights)),
+                constant(weights, code_type(weights)),
                 strides=[int(stride) for stride in call.attrs.strides],
                 padding=_padding(call),
                 dilation=[int(step) for step in call.attrs.dilation],
@@ -58,7 +58,7 @@ def conv2d(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
         shift = context.emit(relax.op.multiply(spread, constant(zero.reshape(1, 1, 1, -1), dtype)))
         acc = context.emit(relax.op.subtract(acc, shift))
         offset = offset + x.zero * math.prod(codes.shape[:2]) * depth * zero.reshape(1, 1, 1, -1)
-        bound += int(np.abs(zero).max()) * _bound(dtype_of(x.expr), ones, (0, 1, 2))
+        bound += int(np.abs(zero).max()) * bound_of(dtype_of(x.expr), ones, (0, 1, 2))
     return Accumulated(acc, (x.scale * scale).reshape(1, 1, 1, -1), offset, bound, (*x.nodes, *context.nodes))
 
 
@@ -72,14 +72,14 @@ def matmul(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
         return _matmul_of_two(context, a, b)
     if not isinstance(b, Constant) or b.values.ndim < 2:
         return None
-    weights = _weights(b)
+    weights = weights_of(b)
     if weights is None:
         return None
     codes, scale, zero = weights
     depth = codes.shape[-2]
-    bound = _bound(dtype_of(a.expr), codes, (codes.ndim - 2,))
-    dtype = _sum_type(bound)
-    acc = context.emit(relax.op.matmul(a.expr, constant(codes, _dtype(codes)), dtype))
+    bound = bound_of(dtype_of(a.expr), codes, (codes.ndim - 2,))
+    dtype = sum_type(bound)
+    acc = context.emit(relax.op.matmul(a.expr, constant(codes, code_type(codes)), dtype))
     rank = len(acc.ty.shape)
     offset = -a.zero * codes.sum(-2, keepdims=True)
     if zero.any():
@@ -97,7 +97,7 @@ def _matmul_of_two(context: Context, a: Quantized, b: Quantized) -> Value | None
     depth = shape_of(a.expr)[-1]
     widths = [1 << 15 if dtype_of(side.expr) == "int16" else 1 << 7 for side in (a, b)]
     bound = 4 * depth * widths[0] * widths[1]  # with both zero points taken off
-    dtype = _sum_type(bound)
+    dtype = sum_type(bound)
     acc = context.emit(relax.op.matmul(a.expr, b.expr, dtype))
     for side, other, axis in ((a, b, -1), (b, a, -2)):
         if other.zero:
@@ -176,14 +176,14 @@ def _reduced(context: Context, call: tvm.ir.Call, operands: list[Value], divide:
     axes = [int(axis) % len(shape) for axis in call.attrs.axis] if call.attrs.axis else list(range(len(shape)))
     count = math.prod(shape[axis] for axis in axes)
     bound = 2 * count << (15 if dtype_of(x.expr) == "int16" else 7)
-    dtype = _sum_type(bound)
+    dtype = sum_type(bound)
     acc = context.emit(reduce_sum(x.expr, axes=axes, keepdims=bool(call.attrs.keepdims), dtype=dtype))
     ones = (1,) * len(acc.ty.shape)
     scale = np.full(ones, x.scale / count if divide else x.scale)
     return Accumulated(acc, scale, np.full(ones, -x.zero * count, np.int64), bound, (*x.nodes, *context.nodes))
 
 
-def _weights(w: Constant) -> tuple[Ints, Floats, Ints] | None:
+def weights_of(w: Constant) -> tuple[Ints, Floats, Ints] | None:
     """Signed codes, and scale and zero point of each output; None where they vary within one."""
     if w.codes is None or w.scale is None or w.zero is None:
         return None
@@ -196,17 +196,17 @@ def _weights(w: Constant) -> tuple[Ints, Floats, Ints] | None:
     return w.codes, np.broadcast_to(scale.reshape(-1), outputs), np.broadcast_to(zero.reshape(-1), outputs)
 
 
-def _bound(dtype: str, codes: Ints, axes: tuple[int, ...]) -> int:
+def bound_of(dtype: str, codes: Ints, axes: tuple[int, ...]) -> int:
     """The largest magnitude of a sum of products with codes of `dtype`, their zero point taken off or not."""
     width = 1 << (16 if dtype == "int16" else 8)
     return int(np.abs(codes).sum(axes).max()) * width
 
 
-def _sum_type(bound: int) -> str:
+def sum_type(bound: int) -> str:
     return "int32" if bound < 1 << 31 else "int64"
 
 
-def _dtype(codes: Ints) -> str:
+def code_type(codes: Ints) -> str:
     return "int8" if codes.min() >= -128 and codes.max() <= 127 else "int16"
 
 

@@ -18,7 +18,7 @@ from tvm.ir import Expr
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer import kernels, layers, movement, pointwise, rowwise
+from edgetvm.passes.integer import layers, marked, movement, pointwise, rowwise
 from edgetvm.passes.integer.border import (
     SIGNED,
     is_float,
@@ -53,7 +53,7 @@ HANDLERS: Mapping[str, Handler] = {
     **{name: pointwise.table(function) for name, function in FUNCTIONS.items()},
     **movement.HANDLERS,
     "relax.add": pointwise.add,
-    "relax.call_tir": kernels.unmarked,
+    "relax.call_tir": marked.call_tir,
     "relax.clip": pointwise.clip_by_attributes,
     "relax.divide": pointwise.divide,
     "relax.matmul": layers.matmul,
@@ -63,6 +63,7 @@ HANDLERS: Mapping[str, Handler] = {
     "relax.multiply": pointwise.multiply,
     "relax.nn.avg_pool2d": layers.average_pool,
     "relax.nn.conv2d": layers.conv2d,
+    "relax.nn.layer_norm": rowwise.layer_norm,
     "relax.nn.max_pool2d": layers.max_pool,
     "relax.nn.relu": pointwise.clip(0.0, INFINITE),
     "relax.nn.relu6": pointwise.clip(0.0, 6.0),
