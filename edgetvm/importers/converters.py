@@ -11,6 +11,7 @@ from . import ops_convolution as convolution
 from . import ops_deconvolution as deconvolution
 from . import ops_elementwise as elementwise
 from . import ops_index as index
+from . import ops_integer as integer
 from . import ops_linear as linear
 from . import ops_normalize as normalize
 from . import ops_order as order
@@ -154,11 +155,12 @@ LAYER: Mapping[str, Converter] = {
     "BatchNormalization": normalize.batch_normalization,
     "Col2Im": deconvolution.col2im,
     "Conv": convolution.conv,
-    "ConvInteger": quantize.conv_integer,
+    "ConvInteger": integer.conv_integer,
     "ConvTranspose": deconvolution.conv_transpose,
     "DFT": signal.dft,
     "DeformConv": sample.deform_conv,
     "DequantizeLinear": quantize.dequantize_linear,
+    "DynamicQuantizeLinear": quantize.dynamic_quantize_linear,
     "Einsum": linear.einsum,
     "Gemm": linear.gemm,
     "GRU": recurrent.recurrent("GRU"),
@@ -176,7 +178,7 @@ LAYER: Mapping[str, Converter] = {
     "LpNormalization": normalize.lp_normalization,
     "LpPool": pooling.lp_pool,
     "MatMul": linear.matmul,
-    "MatMulInteger": quantize.matmul_integer,
+    "MatMulInteger": integer.matmul_integer,
     "MaxPool": pooling.max_pool,
     "MaxUnpool": pooling.max_unpool,
     "QuantizeLinear": quantize.quantize_linear,

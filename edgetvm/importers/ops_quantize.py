@@ -11,10 +11,10 @@ from tvm.ir import Expr
 
 from .convert import Call, normal_axis
 from .graph import RefusedError
-from .ops_convolution import channels_first, channels_last, convolve, explicit_pads
-from .te_kernel import kernel
+from .te_kernel import kernel, reduce_axis
 
 CODES = ("int8", "uint8", "int16", "uint16")  # element types of Relax's own quantize and dequantize
+_MOST = 255  # the largest uint8
 
 
 def quantize_linear(call: Call) -> Expr:
@@ -99,39 +99,44 @@ def _parameter(call: Call) -> Any:
     return blocked
 
 
-def matmul_integer(call: Call) -> Expr:
-    """MatMulInteger: int32 product of operands less their zero points, those by row of A or column of B."""
-    left, right = _shifted(call, 0, 2, row=True), _shifted(call, 1, 3, row=False)
-    return relax.op.matmul(left, right)
+def dynamic_quantize_linear(call: Call) -> Sequence[Expr]:
+    """DynamicQuantizeLinear: uint8 codes for the range of the tensor itself and 0, their scale and zero point.
+
+    Of zeros alone the scale is 1, as in ONNX Runtime; ONNX leaves it open.
+    """
+
+    def parameters(x: te.Tensor) -> list[te.Tensor]:
+        k = reduce_axis(int(x.shape[0]), "k")
+        low, high = kernel((), lambda: _low_and_high((x(k), x(k)), axis=k), name="range")
+
+        def scale() -> Any:
+            width = tirx.max(high(), tirx.const(0, "float32")) - _least(low)
+            step = width / tirx.const(_MOST, "float32")
+            return tirx.Select(width > 0, step, tirx.const(1, "float32"))
+
+        step = kernel((), scale, name="scale")
+        zero = kernel((), lambda: _clamped(-(_least(low) / step())), name="zero_point")
+        return [step, zero]
+
+    def quantize(x: te.Tensor, scale: te.Tensor, zero: te.Tensor) -> te.Tensor:
+        return kernel(x.shape, lambda *i: requantized(x(*i) / scale(), zero(), "uint8"), name="quantize")
+
+    elements = call.emit(relax.op.reshape(call.x(), (-1,)))
+    scale, zero = call.outputs(call.te(parameters, elements, name="range"), 2)
+    return [call.te(quantize, call.x(), scale, zero, name="quantize"), scale, zero]
 
 
-def _shifted(call: Call, operand: int, zero: int, row: bool) -> Expr:
-    value = call.emit(relax.op.astype(call.x(operand), "int32"))
-    if not call.has(zero):
-        return value
-    shift = call.emit(relax.op.astype(call.x(zero), "int32"))
-    count = len(call.type(zero).shape)
-    if row and count == 1 and call.type(zero).size > 1:
-        shift = call.emit(relax.op.expand_dims(shift, -1))
-    return call.emit(relax.op.subtract(value, shift))
+def _least(low: te.Tensor) -> Any:
+    return tirx.min(low(), tirx.const(0, "float32"))
 
 
-def conv_integer(call: Call) -> Expr:
-    """ConvInteger: int32 convolution of operands less their zero points."""
-    rank = len(call.type().shape)
-    return channels_first(call, _integer_conv(call, (0, 2), (1, 3)), rank)
+def _clamped(value: Any) -> Any:
+    limited = tirx.max(tirx.min(value, tirx.const(_MOST, "float32")), tirx.const(0, "float32"))
+    return tirx.nearbyint(limited).astype("uint8")
 
 
-def _integer_conv(call: Call, x: tuple[int, int], w: tuple[int, int]) -> Expr:
-    shape, kernel = call.type(x[0]).shape, call.type(w[0]).shape[2:]
-    spatial = len(shape) - 2
-    strides, dilations = call.attr("strides", [1] * spatial), call.attr("dilations", [1] * spatial)
-    before, after = explicit_pads(call, shape[2:], kernel, strides, dilations)
-    image = channels_last(call, _shifted(call, *x, row=False), spatial + 2)
-    weights = call.emit(relax.op.astype(call.x(w[0]), "int32"))
-    if call.has(w[1]):
-        zero = call.emit(relax.op.astype(call.x(w[1]), "int32"))
-        zero = call.emit(relax.op.reshape(zero, (-1, *[1] * (spatial + 1))))
-        weights = call.emit(relax.op.subtract(weights, zero))
-    weights = call.emit(relax.op.permute_dims(weights, [*range(2, spatial + 2), 1, 0]))
-    return convolve(call, image, weights, strides, before, after, dilations, call.attr("group", 1), "int32")
+_low_and_high = te.comm_reducer(
+    lambda a, b: (tirx.min(a[0], b[0]), tirx.max(a[1], b[1])),
+    lambda *dtypes: (tirx.max_value(dtypes[0]), tirx.min_value(dtypes[1])),
+    name="low_and_high",
+)
