@@ -52,7 +52,7 @@ def conv2d(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
         depth, out = codes.shape[2:]
         ones = np.ones((*codes.shape[:3], groups), np.int64)
         spread = sums(ones)
-        if groups > 1:
+        if 1 < groups < out:
             group = constant(np.arange(out) // (out // groups), "int64")
             spread = context.emit(relax.op.take(spread, group, 3, mode="fast"))
         shift = context.emit(relax.op.multiply(spread, constant(zero.reshape(1, 1, 1, -1), dtype)))
@@ -184,7 +184,10 @@ def _reduced(context: Context, call: tvm.ir.Call, operands: list[Value], divide:
 
 
 def weights_of(w: Constant) -> tuple[Ints, Floats, Ints] | None:
-    """Signed codes, and scale and zero point of each output; None where they vary within one."""
+    """Signed codes, and scale and zero point of each output; None where they vary within one.
+
+    The zero point is taken off the codes where they still fit 8 bits.
+    """
     if w.codes is None or w.scale is None or w.zero is None:
         return None
     outputs = w.codes.shape[-1]
@@ -193,6 +196,9 @@ def weights_of(w: Constant) -> tuple[Ints, Floats, Ints] | None:
         return None
     if max(scale.shape[:-1], default=1) > 1 or max(zero.shape[:-1], default=1) > 1:
         return None
+    codes = w.codes - w.zero
+    if code_type(codes) == "int8":
+        return codes, np.broadcast_to(scale.reshape(-1), outputs), np.zeros(outputs, np.int64)
     return w.codes, np.broadcast_to(scale.reshape(-1), outputs), np.broadcast_to(zero.reshape(-1), outputs)
 
 
