@@ -73,7 +73,8 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
         for step in (32, 16, 8, 4, 2):
             small = square.value < _int64(1 << (SQUARE_BITS - step))
             statements.append(places.set(places.value - tirx.Select(small, _int64(step // 2), _int64(0))))
-            statements.append(square.set(square.value << tirx.Select(small, _int64(step), _int64(0))))
+            # Not ``square << (small ? step : 0)``, of which LLVM 22 makes wrong code for 32-bit Arm.
+            statements.append(square.set(tirx.Select(small, square.value << _int64(step), square.value)))
         statements += [places.set(tirx.max(places.value, _int64(1))), *_square_root(square, root)]
         return [*statements, inverse.set(tirx.truncdiv(_int64(1 << _INVERSE_BITS), root.value))]
 
