@@ -3,6 +3,18 @@
 from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, compile  # noqa: A004
 from edgetvm.api.describe import inspect, targets
 from edgetvm.api.package import Package, load
-from edgetvm.api.quantize import quantize
+from edgetvm.api.quantize import CALIBRATORS, SCHEMES, quantize
 
-__all__ = ["FORMATS", "LIBCS", "OPTIMIZE", "Package", "compile", "inspect", "load", "quantize", "targets"]
+__all__ = [
+    "CALIBRATORS",
+    "FORMATS",
+    "LIBCS",
+    "OPTIMIZE",
+    "SCHEMES",
+    "Package",
+    "compile",
+    "inspect",
+    "load",
+    "quantize",
+    "targets",
+]

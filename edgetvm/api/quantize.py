@@ -13,8 +13,11 @@ from edgetvm.importers.onnx import interface
 from edgetvm.importers.read import read_model
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Dataset
-from edgetvm.passes.quantize.options import QuantizedModel, QuantizeOptions
+from edgetvm.passes.quantize.choose_calibrator import CALIBRATORS
+from edgetvm.passes.quantize.options import SCHEMES, QuantizedModel, QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_model
+
+__all__ = ["CALIBRATORS", "SCHEMES", "quantize", "quantize_to"]
 
 NO_DATA = Dataset("no data", 0, lambda _: {})
 

@@ -6,6 +6,8 @@ import argparse
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
+from edgetvm import api
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -77,3 +79,24 @@ def add_data(parser: argparse.ArgumentParser, required: bool) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help="print one JSON object to stdout, and nothing else")
+
+
+def add_quantization(parser: argparse.ArgumentParser) -> None:
+    """How a float model is quantized, and what a quantized one must be."""
+    group = parser.add_argument_group("quantization")
+    group.add_argument(
+        "--quantize",
+        choices=api.SCHEMES,
+        help="quantize a float model: activations and weights, int16 activations, or dense layers at run time",
+    )
+    group.add_argument("--calibration", metavar="DATA", help="samples like those the model will see, without labels")
+    group.add_argument("--preprocess", metavar="FILE.toml", help="how the images of --calibration become numbers")
+    group.add_argument("--window", metavar="W", type=positive, help="cut each sample into windows of W rows")
+    group.add_argument(
+        "--calibrator",
+        choices=("auto", *api.CALIBRATORS),
+        default="auto",
+        help="how ranges are chosen (default: for each tensor the one with the best signal-to-noise ratio)",
+    )
+    group.add_argument("--require-integer", action="store_true", help="fail if any operator is left in float")
+    group.add_argument("--integer-io", action="store_true", help="inputs and outputs as quantized integers")

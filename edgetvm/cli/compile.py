@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_command, add_shape
-from edgetvm.cli.show import amount, print_figures, progress
+from edgetvm.cli.arguments import Commands, add_command, add_quantization, add_shape
+from edgetvm.cli.show import amount, print_figures, print_table, progress
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -16,9 +18,9 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         common,
         "compile",
         "compile a model for a target",
-        "Compile an ONNX model.",
+        "Compile a model.",
     )
-    parser.add_argument("model", metavar="MODEL", help="an ONNX file")
+    parser.add_argument("model", metavar="MODEL", help="an ONNX or .tflite file")
     parser.add_argument(
         "--target", metavar="T", required=True, help="a board, a processor, or the path of a TOML file of your own"
     )
@@ -40,6 +42,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
     )
     parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers to use instead of the shipped ones")
+    add_quantization(parser)
     parser.add_argument(
         "--no-reference", action="store_true", help="leave the model out of the package: verify then needs --model"
     )
@@ -59,11 +62,19 @@ def run(arguments: argparse.Namespace) -> int:
             optimize=arguments.optimize,
             libc=arguments.libc,
             recipe=arguments.recipe,
+            quantize=arguments.quantize,
+            calibration=arguments.calibration,
+            calibrator=arguments.calibrator,
+            preprocess=arguments.preprocess,
+            window=arguments.window,
+            require_integer=arguments.require_integer,
+            integer_io=arguments.integer_io,
             reference=not arguments.no_reference,
             name=arguments.name,
             progress=step,
         )
     _summary(package, arguments.output)
+    _print_floats(package)
     return 0
 
 
@@ -81,9 +92,25 @@ def _summary(package: api.Package, output: str) -> None:
             ("RAM", amount(manifest["ram_bytes"], total["ram"])),
             ("arena", amount(manifest["arena"]["bytes"])),
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
+            ("arithmetic", _arithmetic(manifest["integer"])),
             ("written to", output),
         ],
     )
+
+
+def _arithmetic(integer: Mapping[str, Any] | None) -> str:
+    if integer is None:
+        return "float"
+    count = len(integer["float_operators"])
+    return "integer, but for quantizing at the border" if not count else f"integer, {count} operators in float"
+
+
+def _print_floats(package: api.Package) -> None:
+    """What of a quantized model is left in float, and why."""
+    integer = package.manifest["integer"]
+    if integer is not None and integer["float_operators"]:
+        rows = [(", ".join(entry["nodes"]), entry["operator"], entry["reason"]) for entry in integer["float_operators"]]
+        print_table("left in float", ("node", "operator", "reason"), rows)
 
 
 def _precision(text: str) -> str:

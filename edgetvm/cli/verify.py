@@ -7,7 +7,7 @@ import argparse
 from edgetvm import api
 from edgetvm.cli.arguments import Commands, add_command, add_data, add_package, positive
 from edgetvm.cli.show import print_json, print_table, progress
-from edgetvm.report.types import VerifyReport
+from edgetvm.report.types import OutputError, VerifyReport
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -28,6 +28,9 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         type=positive,
         help="the first N samples of DATA (default: all), or N random ones (10)",
     )
+    parser.add_argument(
+        "--per-layer", action="store_true", help="of an integer package, list what differs kernel by kernel"
+    )
     parser.set_defaults(run=run)
 
 
@@ -45,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(report.to_json())
     else:
         _print(report)
+        _print_kernels(report, arguments.per_layer)
     return 0 if report.passed else 1
 
 
@@ -59,9 +63,34 @@ def _print(report: VerifyReport) -> None:
                 error.name,
                 f"{error.max_abs:.3g}",
                 f"{error.max_rel:.2e}",
-                f"{error.tolerance:.0e}" if error.tolerance else "equal",
-                "" if error.passed else "FAILED",
+                _tolerance(error, report),
+                "" if error.passed or report.integer_mismatches is not None else "FAILED",
             )
             for error in report.outputs
         ],
+    )
+
+
+def _tolerance(error: OutputError, report: VerifyReport) -> str:
+    if report.integer_mismatches is not None:
+        return "-"  # quantized: how far it is from float is told, not judged
+    return f"{error.tolerance:.0e}" if error.tolerance else "equal"
+
+
+def _print_kernels(report: VerifyReport, every: bool) -> None:
+    """What of an integer package differs from the interpreter: each kernel, or the first that does."""
+    if report.integer_mismatches is None:
+        return
+    judged = [kernel for kernel in report.kernels if kernel.wrong is not None]
+    wrong = [kernel for kernel in judged if kernel.wrong]
+    compared = f"{len(judged)} of {len(report.kernels)} compared"
+    title = f"integer kernels: {compared}, {report.integer_mismatches} values differ"
+    rows = report.kernels if every else wrong[:1]
+    if not rows:
+        print(title)
+        return
+    print_table(
+        title,
+        ("kernel", "computes", ">values that differ"),
+        [(k.kernel, ", ".join(k.nodes), "float" if k.wrong is None else str(k.wrong)) for k in rows],
     )

@@ -37,7 +37,9 @@ Captured = pytest.CaptureFixture[str]
         ([*COMPILE, "--libc", "newlib"], "invalid choice: 'newlib'"),
         ([*COMPILE, "--precision", "fp16"], "fp16 is not available yet"),
         ([*COMPILE, "--precision", "int4"], "'int4' is not fp32"),
-        ([*COMPILE, "--quantize", "int8"], "unrecognized arguments: --quantize"),
+        ([*COMPILE, "--quantize", "int3"], "invalid choice: 'int3'"),
+        ([*COMPILE, "--calibrator", "guess"], "invalid choice: 'guess'"),
+        ([*COMPILE, "--window", "0"], "'0' is not a whole number"),
         (["verify"], "DIR"),
         (["verify", "p", "--samples", "0"], "'0' is not a whole number"),
         (["verify", "p", "--samples", "many"], "'many' is not a whole number"),
@@ -126,7 +128,14 @@ def test_ctrl_c(tmp_path: Path) -> None:
     folder = package(tmp_path, hand_made.HANGS)
     np.savez(tmp_path / "d.npz", x=np.full((1, 4), 9, np.float32))
     command = [sys.executable, "-m", "edgetvm.cli.main", "verify", str(folder), "--data", str(tmp_path / "d.npz")]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that started this test in the background has it ignore SIGINT.
+    running = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         limit = time.monotonic() + 120
         while not is_running_the_model(running.pid):

@@ -95,6 +95,8 @@ def write_package(
         "outputs": [{"name": "y", "offset": 16, **tensor}],
         "calls": [{"kernel": "run", "nodes": ["node"], "outputs": [{"shape": [4], "dtype": "float32"}]}],
         "arena": {"bytes": ARENA_BYTES, "align": 16},
+        "options": {"shapes": {}, "integer_io": False},
+        "integer": None,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +110,8 @@ int main(void) {
     pthread_attr_t attributes;
     pthread_t thread;
     int exit_status = 1;
+    /* A model that hangs must not outlive the tool that waits for it, however that ends. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (stack == NULL || mprotect(stack, PAGE_BYTES, PROT_NONE) != 0) {
         port_message("edgetvm: no memory for the stack");
         return 1;
