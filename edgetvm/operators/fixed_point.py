@@ -44,7 +44,7 @@ def multipliers_and_shifts(factors: Floats, bits: int = MULTIPLIER_BITS) -> tupl
     flat = [multiplier_and_shift(float(factor), bits) for factor in factors.reshape(-1)]
     shift = min((s for m, s in flat if m), default=LEAST_SHIFT)
     shared = [round(math.ldexp(float(factor), shift)) for factor in factors.reshape(-1)]
-    if all(m == 0 or abs(m) >= 1 << min(SHARED_BITS, bits - 1) for m in shared):
+    if all(not own or abs(m) >= 1 << min(SHARED_BITS, bits - 1) for m, (own, _) in zip(shared, flat, strict=True)):
         return np.array(shared, np.int64).reshape(factors.shape), np.full((1,) * factors.ndim, shift, np.int64)
     multipliers, shifts = (np.array(column, np.int64).reshape(factors.shape) for column in zip(*flat, strict=True))
     return multipliers, shifts
