@@ -20,12 +20,14 @@ class Layer:
     bias       the node that adds the bias: the layer itself, the Add behind a MatMul, or None
     axis       the axis of the weights that has one scale for each entry; None: one scale for all
     groups     independent groups of output channels
+    depthwise  each input channel makes one output channel
     """
 
     node: Node
     bias: Node | None
     axis: int | None
     groups: int
+    depthwise: bool = False
 
     @property
     def key(self) -> str:
@@ -70,7 +72,7 @@ def _layer(graph: Graph, view: View, node: Node) -> Layer:
     if node.op == "Gemm":
         return Layer(node, bias, 0 if node.attributes.get("transB", 0) else 1, 1)
     if node.op == "Conv":
-        return Layer(node, bias, 0, groups)
+        return Layer(node, bias, 0, groups, groups > 1 and groups == weights.shape[0] and weights.shape[1] == 1)
     return Layer(node, bias, 1 if groups == 1 else None, groups)
 
 

@@ -140,6 +140,21 @@ def operands(graph: Graph, node: Node) -> list[str]:
     return [name for name in node.inputs[:count] if name and name not in graph.constants]
 
 
+def output_groups(graph: Graph, places: Places) -> frozenset[str]:
+    """Groups that hold an output of the model, or what only a Softmax or moves stand between it and an output."""
+    producers = {value: node for node in graph.nodes for value in node.outputs if value}
+    found = set()
+    for _, value in graph.outputs:
+        current: str | None = value
+        while current is not None:
+            if current in places.group:
+                found.add(places.group[current])
+            node = producers.get(current)
+            passes = node is not None and (is_move(node) or node.op in FIXED)
+            current = node.inputs[0] if node is not None and passes else None
+    return frozenset(found)
+
+
 def inner_values(graph: Graph, view: View, layers: dict[str, Layer], keys: set[str]) -> set[str]:
     """Values that exist only inside a kernel."""
     biases = {id(layer.bias) for layer in layers.values()}

@@ -12,16 +12,17 @@ from edgetvm.importers.onnx import read_graph, unsupported
 from edgetvm.oracle.dataset import Dataset
 
 from .affine import Affine, affine_of_range
-from .choose_calibrator import choose_range
+from .choose_calibrator import best_choices, one_choice
 from .correct_bias import analytic_bias
 from .equalize import equalize
-from .histogram import Histogram
 from .insert_pairs import insert_pairs
 from .layers import Layer, find_layers, normalise_layers
 from .learn import learn_layers
 from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
-from .places import Places, place
+from .places import Places, output_groups, place
 from .quantize_dynamic import quantize_dynamic
+from .reader_noise import reader_sqnr
+from .split_channels import split_channels
 from .statistics import channel_means, histograms, ranges
 from .weights import LayerWeights, channel_scales, round_bias, round_weights
 
@@ -52,11 +53,11 @@ def quantize_model(
     if options.scheme == "int8-dynamic":
         result, notes = quantize_dynamic(graph, options.float_nodes)
         return _write(result, output, (), notes)
-    notes = equalize(graph, data) if options.equalize else []
+    notes = [*split_channels(graph, data), *equalize(graph, data)] if options.equalize else []
     layers = find_layers(graph)
     places = place(graph, layers, options.float_nodes, options.int16_nodes, wide=options.scheme == "int8x16")
     layers = {key: layer for key, layer in layers.items() if key in places.nodes}
-    tensors = calibrate(graph, places, data, options.calibrator, progress)
+    tensors = calibrate(graph, places, layers, data, options.calibrator, progress)
     affines = {group: Affine(t.scale, t.zero_point, 16 if t.dtype == "int16" else 8) for group, t in tensors.items()}
     weights = {key: nearest(graph, layer, affines[places.group[layer.node.inputs[0]]]) for key, layer in layers.items()}
     if options.adaround or options.bias_correction == "empirical":
@@ -68,22 +69,36 @@ def quantize_model(
 
 
 def calibrate(
-    graph: Graph, places: Places, data: Dataset, calibrator: str, progress: Progress | None = None
+    graph: Graph,
+    places: Places,
+    layers: Mapping[str, Layer],
+    data: Dataset,
+    calibrator: str,
+    progress: Progress | None = None,
 ) -> dict[str, QuantizedTensor]:
-    """Scale and zero point of every group of values, in two passes over `data`."""
+    """Scale and zero point of every group of values, in two passes over `data`, and a third over some of it."""
     values = [value for members in places.sources.values() for value in members]
     extremes = ranges(graph, values, data, progress)
     free = {group: members for group, members in places.sources.items() if group not in places.fixed}
     counted = histograms(graph, free, extremes, data, progress)
+    # 2 ** 16 levels resolve any range: clipping would only lose.
+    chosen = {g: one_choice(h, "minmax", 1 << 16) for g, h in counted.items() if g in places.wide}
+    narrow = {g: h for g, h in counted.items() if g not in places.wide}
+    if calibrator == "auto":
+        outputs = output_groups(graph, places)
+        chosen |= best_choices(narrow, outputs, lambda c: reader_sqnr(graph, places, layers, c, data, progress))
+    else:
+        chosen |= {g: one_choice(h, calibrator) for g, h in narrow.items()}
     tensors = {}
     for group, members in places.sources.items():
         if group in places.fixed:
             affine = places.fixed[group]
-            tensors[group] = QuantizedTensor(
-                members[0], affine.dtype, affine.scale, affine.zero_point, "fixed", float("inf")
-            )
+            how, sqnr = "fixed", float("inf")
         else:
-            tensors[group] = _tensor(members[0], counted[group], calibrator, 16 if group in places.wide else 8)
+            choice = chosen[group]
+            affine = affine_of_range(choice.low, choice.high, 16 if group in places.wide else 8)
+            how, sqnr = choice.calibrator, choice.sqnr_db
+        tensors[group] = QuantizedTensor(members[0], affine.dtype, affine.scale, affine.zero_point, how, sqnr)
     return tensors
 
 
@@ -95,14 +110,6 @@ def nearest(graph: Graph, layer: Layer, affine: Affine) -> LayerWeights:
     integers = round_weights(weights, scale, layer.axis)
     steps = None if bias is None else round_bias(bias, scale, affine.scale)
     return LayerWeights(integers, scale, layer.axis, steps)
-
-
-def _tensor(name: str, histogram: Histogram, calibrator: str, bits: int) -> QuantizedTensor:
-    # 2 ** 16 levels resolve any range: clipping would only lose.
-    chosen, (low, high) = choose_range(histogram, calibrator if bits == 8 else "minmax")
-    affine = affine_of_range(low, high, bits)
-    sqnr = histogram.sqnr(low, high, 1 << bits)
-    return QuantizedTensor(name, affine.dtype, affine.scale, affine.zero_point, chosen, sqnr)
 
 
 def _correct_analytically(
