@@ -23,7 +23,7 @@ from .graph import DTYPES, LARGEST_TENSOR, Array, Graph, Node, RefusedError, Ten
 from .infer import infer_types
 from .scope import UNKNOWN, Scope, needed_nodes, subgraphs
 from .types import Refusal
-from .unfold_operators import unfolded
+from .unfold_operators import NARROW, is_kept, unfolded
 
 MOST_NODES = 200_000  # visited, with functions expanded and loops unrolled
 DEEPEST_NESTING = 16
@@ -84,6 +84,8 @@ class Flattener:
         domain = "" if node.domain == "ai.onnx" else node.domain
         sources = scope.sources or (label,)
         inputs = [scope.resolve(name) for name in node.input]
+        if node.op_type == "DequantizeLinear" and self._keep_dequantize:
+            inputs = [self._widened(name) for name in inputs]
         if UNKNOWN in inputs:
             scope.names.update((name, UNKNOWN) for name in node.output if name)
             return
@@ -145,7 +147,7 @@ class Flattener:
             values = {**values, node.input[1]: np.zeros((), types[node.input[1]].dtype)}
         if any(name not in values for name in node.input if name):
             return False
-        if node.op_type == "DequantizeLinear" and self._keep_dequantize:
+        if node.op_type == "DequantizeLinear" and self._keep_dequantize and is_kept(node, types[node.input[0]]):
             return False
         for _, shape in found.values():
             if shape is not None and None not in shape:
@@ -163,6 +165,13 @@ class Flattener:
                 return False
             scope.names[name] = self.constant(name, result)
         return True
+
+    def _widened(self, name: str) -> str:
+        """The constant in int8, if its integers have fewer bits."""
+        array = self.graph.constants.get(name)
+        if array is None or array.dtype.name not in NARROW:
+            return name
+        return self.constant(f"{name}_int8", array.astype(np.int8))
 
     def _outputs(
         self,

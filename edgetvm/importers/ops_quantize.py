@@ -15,6 +15,7 @@ from .te_kernel import kernel, reduce_axis
 
 CODES = ("int8", "uint8", "int16", "uint16")  # element types of Relax's own quantize and dequantize
 _MOST = 255  # the largest uint8
+_SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 
 
 def quantize_linear(call: Call) -> Expr:
@@ -22,6 +23,7 @@ def quantize_linear(call: Call) -> Expr:
     dtype = call.out().dtype
     if call.attr("precision", 0) not in (0, 1):
         raise RefusedError("a precision other than float is not supported")
+    _check_parameters(call, dtype, least=_SMALLEST)
     known = _known_parameters(call, dtype)
     if known is not None and call.type().dtype == "float32" and dtype in CODES:
         return relax.op.quantize(call.x(), *known[:2], axis=known[2], out_dtype=dtype)
@@ -49,6 +51,8 @@ def requantized(value: Any, zero: Any, dtype: str) -> Any:
 def dequantize_linear(call: Call) -> Expr:
     """DequantizeLinear: (x - zero_point) * scale, per tensor, axis or block."""
     dtype = call.out().dtype
+    # Of weights, whole channels may be zero.
+    _check_parameters(call, call.type().dtype, least=0.0 if call.value(0) is not None else _SMALLEST)
     known = _known_parameters(call, call.type().dtype)
     if known is not None and dtype == "float32" and call.type().dtype in (*CODES, "int32"):
         return relax.op.dequantize(call.x(), *known[:2], axis=known[2], out_dtype=dtype)
@@ -66,6 +70,22 @@ def dequantize_linear(call: Call) -> Expr:
     return call.te(compute, *[call.x(i) for i in range(3) if call.has(i)], name="dequantize")
 
 
+def _check_parameters(call: Call, dtype: str, least: float) -> None:
+    """Refuse a constant scale below `least`, and a zero point that is no code of `dtype`, or not one for each scale."""
+    scale = call.value(1)
+    if scale is not None:
+        wrong = scale[~(np.isfinite(scale) & (scale >= least))]
+        if wrong.size:
+            raise RefusedError(f"its scale '{call.node.inputs[1]}' is {wrong.reshape(-1)[0]}, not a positive number")
+    if not call.has(2):
+        return
+    name, zero = call.node.inputs[2], call.type(2)
+    if zero.dtype != dtype:
+        raise RefusedError(f"its zero point '{name}' is {zero.dtype}, its quantized tensor {dtype}")
+    if zero.size not in (1, call.type(1).size):
+        raise RefusedError(f"its zero point '{name}' has {zero.size} values, its scale {call.type(1).size}")
+
+
 def _known_parameters(call: Call, dtype: str) -> tuple[Expr, Expr, int] | None:
     """Constant scale and zero point of the tensor or of each index of an axis; None where they are otherwise."""
     scale, zero = call.value(1), call.value(2)
@@ -77,7 +97,7 @@ def _known_parameters(call: Call, dtype: str) -> tuple[Expr, Expr, int] | None:
     if scale.size == 1:
         return call.constant(scale.reshape(())), call.constant(zero.reshape(())), -1
     axis = normal_axis(call.attr("axis", 1), len(call.type().shape))
-    return call.constant(scale), call.constant(zero.reshape(scale.shape)), axis
+    return call.constant(scale), call.constant(np.broadcast_to(zero.reshape(-1), scale.shape)), axis
 
 
 def _parameter(call: Call) -> Any:

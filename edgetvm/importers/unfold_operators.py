@@ -15,6 +15,7 @@ from .graph import Tensor
 from .unfold_body import Body
 
 MICROSOFT = "com.microsoft"
+NARROW = ("int2", "int4", "uint2", "uint4")  # constants of these types become int8
 
 
 def unfolded(node: onnx.NodeProto, domain: str, types: Sequence[Tensor | None]) -> onnx.FunctionProto | None:
@@ -32,6 +33,12 @@ def unfolded(node: onnx.NodeProto, domain: str, types: Sequence[Tensor | None]) 
 def is_quantized_operator(node: onnx.NodeProto) -> bool:
     """Whether the node reads and writes quantized tensors, or quantizes one."""
     return node.op_type == "QuantizeLinear" or (node.domain.removeprefix("ai.onnx"), node.op_type) in UNFOLD
+
+
+def is_kept(node: onnx.NodeProto, codes: Tensor) -> bool:
+    """Whether kernels can read the constant integers behind a DequantizeLinear: not in blocks, and no float8."""
+    blocks = any(attribute.name == "block_size" and attribute.i for attribute in node.attribute)
+    return codes.dtype in ("int8", "uint8", "int16", "uint16", "int32") and not blocks
 
 
 def _conv(body: Body) -> str:
