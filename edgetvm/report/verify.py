@@ -69,7 +69,8 @@ def _compare(
     package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
 ) -> VerifyReport:
     # The model of a package with integer borders of its own making takes and gives numbers.
-    given = data if package.integer_io else (_codes(package, sample) for sample in data)
+    convert = _given_numbers if package.integer_io else _codes
+    given = (convert(package, sample) for sample in data)
     reference = reference_outputs(model, given)
     checker = kernel_checker(package) if package.integer else None
     actual = []
@@ -101,6 +102,10 @@ def _compare(
 
 def _codes(package: Package, sample: Sample) -> Sample:
     return {tensor.name: codes(tensor, sample[tensor.name]) for tensor in package.inputs}
+
+
+def _given_numbers(package: Package, sample: Sample) -> Sample:
+    return {tensor.name: numbers(tensor, sample[tensor.name]) for tensor in package.inputs}
 
 
 def _numbers(package: Package, sample: Sample) -> Sample:
