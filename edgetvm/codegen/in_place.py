@@ -44,9 +44,9 @@ def reusable_inputs(func: tirx.PrimFunc) -> tuple[tuple[int, int], ...]:
         (i, o)
         for o, result in enumerate(outputs)
         for i, source in enumerate(inputs)
-        if _same_element(loads.get(source, []), stores[result], opaque)
-        and str(source.dtype) == str(result.dtype)
+        if str(source.dtype) == str(result.dtype)
         and structural_equal(source.shape, result.shape)
+        and _same_element(loads.get(source, []), stores[result], opaque, [int(extent) for extent in result.shape])
     )
 
 
@@ -54,12 +54,14 @@ def _same_element(
     loads: list[tuple[s_tir.SBlock, list[tirx.Expr]]],
     stores: list[tuple[s_tir.SBlock, list[tirx.Expr]]],
     opaque: list[s_tir.SBlock],
+    shape: list[int],
 ) -> bool:
     if not loads or len(stores) != 1 or any(stores[0][0].same_as(block) for block in opaque):
         return False
     block, indices = stores[0]
-    return all(reader.same_as(block) and _equal_indices(where, indices) for reader, where in loads)
+    return all(reader.same_as(block) and _equal_indices(where, indices, shape) for reader, where in loads)
 
 
-def _equal_indices(a: list[tirx.Expr], b: list[tirx.Expr]) -> bool:
-    return len(a) == len(b) and all(structural_equal(x, y) for x, y in zip(a, b, strict=True))
+def _equal_indices(a: list[tirx.Expr], b: list[tirx.Expr], shape: list[int]) -> bool:
+    """Whether both name the same element; along an axis of length 1 there is but one index."""
+    return all(extent == 1 or structural_equal(x, y) for x, y, extent in zip(a, b, shape, strict=True))

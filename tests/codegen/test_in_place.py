@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tvm
 from onnx import helper
-from tvm import relax
+from tvm import relax, te
 
 import edgetvm
 from edgetvm.codegen.in_place import reusable_inputs
@@ -74,6 +74,15 @@ def test_another_element_than_the_one_written(body: Body, shape: tuple[int, ...]
 def test_a_row_that_is_broadcast() -> None:
     inputs = [np.zeros((8, 8), np.float32), np.zeros((1, 8), np.float32)]
     assert reusable(lambda p, emit: relax.op.add(p[0], p[1]), *inputs) == ((0, 0),)
+
+
+def test_an_axis_of_length_one_has_one_index() -> None:
+    image, row = te.placeholder((1, 8), "int8", "image"), te.placeholder((1, 8), "int8", "row")
+    total = te.compute((1, 8), lambda i, j: image(0, j) + row(i, j), "total")
+    assert reusable_inputs(te.create_prim_func([image, row, total])) == ((0, 0), (1, 0))
+    images = te.placeholder((2, 8), "int8", "images")
+    first = te.compute((2, 8), lambda i, j: images(0, j), "first")
+    assert reusable_inputs(te.create_prim_func([images, first])) == ()
 
 
 def test_another_element_type() -> None:
