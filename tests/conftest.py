@@ -33,6 +33,29 @@ def digits() -> Path:
 
 
 @pytest.fixture(scope="session")
+def demo_data() -> Path:
+    """Labelled samples of the demo model that were not trained on."""
+    return ROOT / "demo" / "evaluation.npz"
+
+
+@pytest.fixture(scope="session")
+def demo_calibration() -> Path:
+    """Samples of the demo model to quantize by."""
+    return ROOT / "demo" / "calibration.npz"
+
+
+@pytest.fixture(scope="session")
+def int8_digits(digits: Path, demo_calibration: Path, session_dir: Path) -> Path:
+    """The demo model quantized by our own quantizer: a model in quantize-dequantize form."""
+    path = session_dir / "int8_digits.onnx"
+    with (session_dir / "int8_digits.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            edgetvm.quantize(digits, path, demo_calibration)
+    return path
+
+
+@pytest.fixture(scope="session")
 def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for the whole session, whichever xdist worker asks."""
     base = tmp_path_factory.getbasetemp()
