@@ -43,7 +43,8 @@ def extreme(largest: bool) -> Reduction:
 
             return kernel(kept, lambda *i: element(i), name="extreme")
 
-        return call.te(compute, x, name="max" if largest else "min")
+        mark = "ReduceMax" if largest else "ReduceMin"
+        return call.te(compute, x, name="max" if largest else "min", mark=mark, axes=axes, keepdims=int(keepdims))
 
     return reduced
 

@@ -44,7 +44,7 @@ def softmax(
 def powers(scale: float) -> npt.NDArray[np.int64]:
     """``round(2^20 * exp(scale * d))`` for d in -255..0."""
     distances = np.arange(1 - _DISTANCES, 1, dtype=np.float64)
-    return np.rint(np.exp(scale * distances) * (1 << POWER_BITS)).astype(np.int64)
+    return np.asarray(np.rint(np.exp(scale * distances) * (1 << POWER_BITS)), np.int64)
 
 
 def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:

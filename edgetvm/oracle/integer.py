@@ -181,16 +181,21 @@ def _pad(call: tvm.ir.Call, x: Array) -> Result:
 
 def _max_pool(call: tvm.ir.Call, x: Array) -> Result:
     attributes = call.attrs
-    if (
-        x.dtype.kind not in "iu"
-        or str(attributes.layout) != "NHWC"
-        or any(int(step) != 1 for step in attributes.dilation)
-    ):
+    if x.dtype.kind not in "iu" or str(attributes.layout) != "NHWC":
         return None
-    window, strides, padding = (
-        [int(v) for v in values] for values in (attributes.pool_size, attributes.strides, attributes.padding)
+    window, strides, padding, dilation = (
+        [int(v) for v in values]
+        for values in (attributes.pool_size, attributes.strides, attributes.padding, attributes.dilation)
     )
-    return layers.max_pool(x, window, strides, padding, _shape(call)[1:3])
+    return layers.max_pool(x, window, strides, padding, dilation, _shape(call)[1:3])
+
+
+def _extreme(function: Callable[..., Array]) -> Callable[..., Result]:
+    def run(call: tvm.ir.Call, x: Array) -> Result:
+        axes = None if call.attrs.axis is None else tuple(int(axis) for axis in call.attrs.axis)
+        return np.asarray(function(x, axes, keepdims=bool(call.attrs.keepdims))) if x.dtype.kind in "iu" else None
+
+    return run
 
 
 def _matmul(call: tvm.ir.Call, a: Array, b: Array) -> Result:
@@ -221,7 +226,9 @@ STANDARD: dict[str, Callable[..., Result]] = {
     "relax.expand_dims": _reshape,
     "relax.flatten": _reshape,
     "relax.matmul": _matmul,
+    "relax.max": _extreme(np.max),
     "relax.maximum": _arithmetic(np.maximum),
+    "relax.min": _extreme(np.min),
     "relax.minimum": _arithmetic(np.minimum),
     "relax.multiply": _arithmetic(np.multiply),
     "relax.nn.max_pool2d": _max_pool,

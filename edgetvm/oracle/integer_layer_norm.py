@@ -28,4 +28,4 @@ def layer_norm(arguments: Sequence[Array], attributes: Mapping[str, Any]) -> Arr
     centred = length * x - total[:, None]
     normal = (centred * inverse[:, None] + (np.int64(1) << (places - 1))[:, None]) >> places[:, None]
     codes = np.clip((normal * gamma + beta) >> shift, int(attributes["low"]), int(attributes["high"]))
-    return codes.astype(str(attributes["dtype"]))
+    return np.asarray(codes.astype(str(attributes["dtype"])))

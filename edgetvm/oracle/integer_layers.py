@@ -82,18 +82,25 @@ def lookup(arguments: Sequence[Array], _: Attributes) -> Array:
 
 
 def max_pool(
-    x: Array, window: Sequence[int], strides: Sequence[int], padding: Sequence[int], out: Sequence[int]
+    x: Array,
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    out: Sequence[int],
 ) -> Array:
     """Largest of each window of [N, H, W, C]; what lies outside never wins. `out` are the rows and columns."""
     top, left = padding[:2]
     lowest = np.iinfo(x.dtype).min
+    reach = [(size - 1) * step + 1 for size, step in zip(window, dilation, strict=True)]
     after = [
         max((o - 1) * stride + size - extent - before, 0)
-        for o, stride, size, extent, before in zip(out, strides, window, x.shape[1:3], (top, left), strict=True)
+        for o, stride, size, extent, before in zip(out, strides, reach, x.shape[1:3], (top, left), strict=True)
     ]
     image = np.pad(x, ((0, 0), (top, after[0]), (left, after[1]), (0, 0)), constant_values=lowest)
-    views = np.lib.stride_tricks.sliding_window_view(image, tuple(window), axis=(1, 2))
-    return np.asarray(views[:, :: strides[0], :: strides[1]][:, : out[0], : out[1]].max((-2, -1)))
+    views = np.lib.stride_tricks.sliding_window_view(image, tuple(reach), axis=(1, 2))
+    kept = views[:, :: strides[0], :: strides[1]][:, : out[0], : out[1]]
+    return np.asarray(kept[..., :: dilation[0], :: dilation[1]].max((-2, -1)))
 
 
 def _clamped(value: Array, attributes: Attributes) -> Array:

@@ -21,4 +21,4 @@ def prelu(arguments: Sequence[Array], attributes: Mapping[str, Any]) -> Array:
     if total.size and (total.min() < limit.min or total.max() > limit.max):
         raise OverflowError(f"a sum of {int(total.min())}..{int(total.max())} does not fit {attributes['wide']}")
     codes = np.clip(total >> int(attributes["shift"]), int(attributes["low"]), int(attributes["high"]))
-    return codes.astype(str(attributes["dtype"]))
+    return np.asarray(codes.astype(str(attributes["dtype"])))

@@ -19,4 +19,4 @@ def softmax(arguments: Sequence[Array], attributes: Mapping[str, Any]) -> Array:
     shift = int(attributes["shift"])
     scaled = (probability * int(attributes["multiplier"]) + (1 << (shift - 1))) >> shift
     codes = np.clip(scaled + int(attributes["zero_point"]), int(attributes["low"]), int(attributes["high"]))
-    return codes.astype(str(attributes["dtype"]))
+    return np.asarray(codes.astype(str(attributes["dtype"])))

@@ -121,7 +121,8 @@ def evaluate_kernel(func: tirx.PrimFunc, arguments: Sequence[Array]) -> Array:
             source = arrays[node.source]
             index = [evaluate(place, places, load) for place in node.indices]
             # Where a condition keeps a load from happening, it is made here all the same, somewhere inside.
-            return source[tuple(np.clip(i, 0, extent - 1) for i, extent in zip(index, source.shape, strict=True))]
+            inside = [np.clip(i, 0, extent - 1) for i, extent in zip(index, source.shape, strict=True)]
+            return np.asarray(source[tuple(inside)])
 
         store = block.body
         value = np.broadcast_to(evaluate(store.value, places, load), sizes)

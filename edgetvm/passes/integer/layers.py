@@ -54,7 +54,7 @@ def conv2d(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value 
         spread = sums(ones)
         if 1 < groups < out:
             group = constant(np.arange(out) // (out // groups), "int64")
-            spread = context.emit(relax.op.take(spread, group, 3, mode="fast"))
+            spread = context.emit(relax.op.take(spread, group, 3, mode="clip"))
         shift = context.emit(relax.op.multiply(spread, constant(zero.reshape(1, 1, 1, -1), dtype)))
         acc = context.emit(relax.op.subtract(acc, shift))
         offset = offset + x.zero * math.prod(codes.shape[:2]) * depth * zero.reshape(1, 1, 1, -1)
@@ -120,14 +120,26 @@ def max_pool(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Valu
     return replace(x, expr=pooled, nodes=())
 
 
+def extreme(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
+    """`max` and `min` along axes: the extreme code is that of the extreme number."""
+    (x,) = operands
+    if not isinstance(x, Quantized):
+        return None
+    found = context.emit(relax.Call(call.op, [x.expr], call.attrs), x.nodes, context.nodes)
+    return replace(x, expr=found, nodes=())
+
+
 def average_pool(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
     """Sums of windows, divided by their sizes in the scale."""
     (x,) = operands
     attributes = call.attrs
     dilated = any(int(step) != 1 for step in attributes.dilation)
-    if not isinstance(x, Quantized) or attributes.layout != "NHWC" or dtype_of(x.expr) != "int8" or dilated:
+    if not isinstance(x, Quantized) or attributes.layout != "NHWC" or dilated:
         return None
     window = [int(size) for size in attributes.pool_size]
+    bound = 2 * math.prod(window) << (15 if dtype_of(x.expr) == "int16" else 7)
+    if sum_type(bound) != "int32":
+        return None
     strides = [int(stride) for stride in attributes.strides]
     top, left, bottom, right = _padding(call)
     _, height, width, _ = shape_of(x.expr)
@@ -147,7 +159,6 @@ def average_pool(context: Context, call: tvm.ir.Call, operands: list[Value]) -> 
     ]
     count = np.outer(*counts).reshape(1, rows, columns, 1)
     offset = np.full((1, 1, 1, 1), -x.zero * math.prod(window), np.int64)
-    bound = 2 * math.prod(window) << 7
     return Accumulated(acc, compressed(x.scale / count), offset, bound, (*x.nodes, *context.nodes))
 
 
@@ -155,7 +166,8 @@ def _counts(out: int, size: int, window: int, stride: int, before: int, after: i
     """Elements that each window averages along one axis; `after` is the padding that counts, None if none does."""
     starts = np.arange(out) * stride - before
     low, high = (0, size) if after is None else (-before, size + after)
-    return np.minimum(starts + window, high).astype(np.float64) - np.maximum(starts, low)
+    # A window that lies in the padding altogether averages nothing: its sum, 0, is its average.
+    return np.asarray(np.maximum(np.minimum(starts + window, high) - np.maximum(starts, low), 1), np.float64)
 
 
 def mean(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
@@ -209,10 +221,12 @@ def bound_of(dtype: str, codes: Ints, axes: tuple[int, ...]) -> int:
 
 
 def sum_type(bound: int) -> str:
+    """The type of sums up to `bound`."""
     return "int32" if bound < 1 << 31 else "int64"
 
 
 def code_type(codes: Ints) -> str:
+    """The narrowest type that holds all of them."""
     return "int8" if codes.min() >= -128 and codes.max() <= 127 else "int16"
 
 

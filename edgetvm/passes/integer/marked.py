@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tvm
+from tvm import relax
 from tvm.ir import Expr
 
 from edgetvm.importers.convert import ATTRIBUTES, OPERATOR
@@ -155,8 +156,26 @@ def _deconvolved(
     return Accumulated(acc, factors, offset, bound, (*x.nodes, *context.nodes))
 
 
+def _extreme(operator: Callable[[Expr, list[int], bool], Expr]) -> Marked:
+    """A reduction that keeps the order of codes."""
+
+    def handle(
+        context: Context, call: tvm.ir.Call, operands: list[Value], attributes: Mapping[str, Any]
+    ) -> Value | None:
+        del call
+        (x,) = operands
+        if not isinstance(x, Quantized):
+            return None
+        found = operator(x.expr, attributes["axes"], bool(attributes["keepdims"]))
+        return replace(x, expr=context.emit(found, x.nodes, context.nodes), nodes=())
+
+    return handle
+
+
 HANDLERS: dict[str, Marked] = {
     "ConvTranspose": _deconvolved,
     "Interpolate": _interpolated,
     "PRelu": _prelu,
+    "ReduceMax": _extreme(relax.op.max),
+    "ReduceMin": _extreme(relax.op.min),
 }

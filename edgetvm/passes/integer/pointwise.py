@@ -8,15 +8,19 @@ from dataclasses import replace
 import numpy as np
 import tvm
 from tvm import relax
+from tvm.ir import Expr
 
 from edgetvm.operators.lookup import CODES
 from edgetvm.passes.integer.context import Context, Handler, constant, dtype_of, joined, shape_of
-from edgetvm.passes.integer.emit import as_sum
+from edgetvm.passes.integer.emit import as_sum, quantized
 from edgetvm.passes.integer.real import (
     INFINITE,
     Accumulated,
     Constant,
     Floats,
+    Goal,
+    Lazy,
+    Nodes,
     Pending,
     Quantized,
     Sum,
@@ -51,14 +55,25 @@ def extreme(largest: bool) -> Handler:
     """A handler of `maximum` or `minimum` with a number."""
 
     def handle(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
-        del call
         x, limit = operands if isinstance(operands[1], Constant) else reversed(operands)
+        if isinstance(x, Lazy) and isinstance(limit, Lazy):
+            return _extreme_of_two(context, call, [x, limit])
         if not isinstance(limit, Constant) or limit.values.size != 1:
             return None
         number = float(limit.values.reshape(()))
         return clip_value(context, x, *((number, INFINITE) if largest else (-INFINITE, number)))
 
     return handle
+
+
+def _extreme_of_two(context: Context, call: tvm.ir.Call, operands: list[Lazy]) -> Value:
+    """Rounding keeps order: the extreme of two tensors has the extreme of their codes."""
+
+    def emit(goal: Goal, nodes: Nodes) -> Expr:
+        codes = [quantized(context, operand, goal) for operand in operands]
+        return context.emit(relax.Call(call.op, codes), nodes)
+
+    return Pending(emit, joined([*(operand.nodes for operand in operands), context.nodes]))
 
 
 def clip_value(context: Context, x: Value, low: float, high: float) -> Value | None:
@@ -158,17 +173,24 @@ def multiply(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Valu
         return _times(context, x, factor, call) if isinstance(factor, Constant) else None
     if not isinstance(a, Quantized) or not isinstance(b, Quantized):
         return None
+    reach = [_reach(side) for side in (a, b)]
+    bound = reach[0] * reach[1]
+    dtype = "int32" if bound < _INT32 else "int64"
     sides = []
     for side in (a, b):
-        wide = context.emit(relax.op.astype(side.expr, "int32"))
-        zero = constant(np.asarray(side.zero), "int32")
+        wide = context.emit(relax.op.astype(side.expr, dtype))
+        zero = constant(np.asarray(side.zero), dtype)
         sides.append(context.emit(relax.op.subtract(wide, zero)) if side.zero else wide)
-    if {dtype_of(a.expr), dtype_of(b.expr)} != {"int8"}:
-        return None
     acc = context.emit(relax.op.multiply(*sides))
     ones = (1,) * len(acc.ty.shape)
     scale = np.full(ones, a.scale * b.scale)
-    return Accumulated(acc, scale, np.zeros(ones, np.int64), 1 << 16, (*a.nodes, *b.nodes, *context.nodes))
+    return Accumulated(acc, scale, np.zeros(ones, np.int64), bound, (*a.nodes, *b.nodes, *context.nodes))
+
+
+def _reach(x: Quantized) -> int:
+    """How far a code can lie from the zero point."""
+    info = np.iinfo(dtype_of(x.expr))
+    return max(abs(int(info.min) - x.zero), abs(int(info.max) - x.zero))
 
 
 def divide(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:

@@ -11,11 +11,14 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+import edgetvm
 from edgetvm.importers.onnx import import_onnx
 from edgetvm.oracle.integer import interpret
 from edgetvm.passes.integer.lower import IntegerModel, lower_to_integers
 
-TYPES = {name: helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in ("int8", "uint8", "int16", "uint16", "int32")}
+TYPES = {
+    name: helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in ("int8", "uint8", "int16", "uint16", "int32")
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,10 @@ def write_model(
     outputs: Mapping[str, Pair],
     constants: Mapping[str, np.ndarray | Weights] = {},
     opset: int = 21,
-    between: Mapping[str, Pair] = {},
 ) -> Path:
     """`nodes` read and write the plain names; graph inputs are `NAME_in` and outputs `NAME_out`.
 
-    An input without a pair is int64. `between` are tensors inside that get a pair: their producer
-    writes NAME_raw.
+    An input without a pair is int64.
     """
     made: list[onnx.NodeProto] = []
     values: list[onnx.TensorProto] = []
@@ -79,21 +80,16 @@ def write_model(
     for place, node in enumerate(nodes):
         node.name = node.name or f"node{place}"
         made.append(node)
-        for name in node.output:
-            if name.removesuffix("_raw") in between and name.endswith("_raw"):
-                quantize(name, name.removesuffix("_raw"), name.removesuffix("_raw"), between[name.removesuffix("_raw")])
     for name, pair in outputs.items():
         quantize(name, f"{name}_end", f"{name}_out", pair)
-    graph = helper.make_graph(
-        made,
-        "qdq",
-        [
-            helper.make_tensor_value_info(name if pair is None else f"{name}_in", TensorProto.INT64 if pair is None else TensorProto.FLOAT, shape)
-            for name, (shape, pair) in inputs.items()
-        ],
-        [helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None) for name in outputs],
-        values,
-    )
+    borders = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+        if pair is None
+        else helper.make_tensor_value_info(f"{name}_in", TensorProto.FLOAT, shape)
+        for name, (shape, pair) in inputs.items()
+    ]
+    results = [helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(made, "qdq", borders, results, values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     onnx.checker.check_model(model, full_check=True)
@@ -138,3 +134,24 @@ def random_input(rng: np.random.Generator, shape: Sequence[int], pair: Pair) -> 
 def steps_apart(a: np.ndarray, b: np.ndarray, pair: Pair) -> int:
     """The largest difference of two outputs in units of the pair's scale."""
     return int(np.abs(np.rint((a.astype(np.float64) - b.astype(np.float64)) / float(pair.scale))).max(initial=0))
+
+
+def random_feed(
+    rng: np.random.Generator, inputs: Mapping[str, tuple[Sequence[int], Pair | None]]
+) -> dict[str, np.ndarray]:
+    """A feed for all quantized inputs."""
+    return {f"{name}_in": random_input(rng, shape, pair) for name, (shape, pair) in inputs.items() if pair is not None}
+
+
+def steps_from_onnx(path: Path, feed: Mapping[str, np.ndarray], pairs: Sequence[Pair]) -> list[int]:
+    """How far the integers lie from ONNX Runtime's float result, output by output."""
+    wanted, found = run_onnx(path, feed), run_interpreter(path, feed)
+    return [steps_apart(a, b, pair) for a, b, pair in zip(wanted, found, pairs, strict=True)]
+
+
+def assert_same_in_package(path: Path, feed: Mapping[str, np.ndarray], target: str, output: Path) -> None:
+    """The compiled package computes the interpreter's bits, kernel by kernel."""
+    package = edgetvm.compile(path, target, output)
+    for found, wanted in zip(package.run(feed).values(), run_interpreter(path, feed), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert package.verify(samples=2).integer_mismatches == 0
