@@ -268,9 +268,11 @@ def relax_vm(path: Path, shapes: Mapping[str, Sequence[int]], inputs: Sequence[M
     from tvm import relax
 
     from edgetvm.importers.read import import_model
+    from edgetvm.operators.legalize import LEGALIZE
 
     model = import_model(path, shapes)
-    machine = relax.VirtualMachine(tvm.compile(model.module, tvm.target.Target("llvm")), tvm.cpu())
+    module = relax.transform.LegalizeOps(LEGALIZE)(model.module)
+    machine = relax.VirtualMachine(tvm.compile(module, tvm.target.Target("llvm")), tvm.cpu())
     found = []
     for data in inputs:
         arguments = [tvm.runtime.tensor(np.asarray(data[info.name], order="C")) for info in model.inputs]

@@ -96,12 +96,6 @@ def _softmax(body: Body) -> str:
     return body.quantized(body.add("Reshape", [rows, body.constant(np.array(shape, np.int64))]), 3, like=0)
 
 
-def _reduce_mean(body: Body) -> str:
-    axes = body.attributes.get("axes", list(range(len(body.type(0).shape))))
-    operands = [body.real(0), body.constant(np.array(axes, np.int64))]
-    return body.quantized(body.add("ReduceMean", operands, keepdims=body.attributes.get("keepdims", 1)), 3, like=0)
-
-
 def _concat(body: Body) -> str:
     parts = [body.real(index) for index in range(2, len(body.node.input), 3)]
     return body.quantized(body.add("Concat", parts, axis=body.attributes["axis"]), 0, like=2)
@@ -127,7 +121,6 @@ UNFOLD: Mapping[tuple[str, str], Callable[[Body], str]] = {
     (MICROSOFT, "QLinearGlobalAveragePool"): _pool("GlobalAveragePool"),
     (MICROSOFT, "QLinearLeakyRelu"): _unary("LeakyRelu"),
     (MICROSOFT, "QLinearMul"): _binary("Mul"),
-    (MICROSOFT, "QLinearReduceMean"): _reduce_mean,
     (MICROSOFT, "QLinearSigmoid"): _unary("Sigmoid"),
     (MICROSOFT, "QLinearSoftmax"): _softmax,
     (MICROSOFT, "QLinearWhere"): _where,
