@@ -15,7 +15,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from edgetvm.operators import lookup, reduce_sum, requantize, scaled_sum
+from edgetvm.operators import interpolate, lookup, prelu, reduce_sum, requantize, scaled_sum
 from edgetvm.passes.elementwise_kernel import permuted_kernel
 
 Axes = tuple[int, ...]
@@ -35,7 +35,7 @@ UNARY = _names(
 )
 # Of our own operators, those whose first argument alone has the result's shape, and those whose arguments broadcast.
 OWN_UNARY = frozenset([lookup.NAME])
-OWN_BROADCAST = frozenset([requantize.NAME, scaled_sum.NAME])
+OWN_BROADCAST = frozenset([prelu.NAME, requantize.NAME, scaled_sum.NAME])
 
 BROADCAST = _names(
     "add bitwise_and bitwise_or bitwise_xor divide equal floor_divide floor_mod greater greater_equal left_shift "
@@ -155,6 +155,10 @@ def _sink(
             return Lazy(result, axes)
         kept = [axis for axis in axes if axis not in over]
         return Lazy(result, tuple(sorted(kept).index(axis) for axis in kept)) if kept else None
+    if name == interpolate.NAME:
+        taps = list(zip(expr.args[1::2], expr.args[2::2], strict=True))
+        moved = [axes[int(axis)] for axis in expr.attrs["axes"]]
+        return Lazy(interpolate.interpolate(lazy.expr, taps, axes=moved, dtype=str(expr.attrs["dtype"])), axes)
     if name in ("nn.softmax", "nn.log_softmax"):
         return Lazy(getattr(relax.op.nn, name[3:])(lazy.expr, axes[int(expr.attrs.axis) % rank]), axes)
     return None

@@ -223,7 +223,7 @@ class _Lowering:
         lazy = any(isinstance(operand, LAZY) for operand in operands)
         if reasons and not lazy:
             reason = "its operands are computed in float"
-        elif name in HANDLERS or name == "relax.dequantize":
+        elif name == "relax.dequantize" or (name in HANDLERS and marked.is_known(self.context, expr)):
             reason = "not all its operands are quantized as its integer form needs"
         else:
             reason = "it has no integer form"

@@ -52,6 +52,13 @@ def call_tir(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Valu
     return found if found is not None else unmarked(context, call, operands)
 
 
+def is_known(context: Context, call: tvm.ir.Call) -> bool:
+    """Whether a call is of a kernel that has an integer form, or of no kernel."""
+    if call.op != tvm.ir.Op.get("relax.call_tir"):
+        return True
+    return str((kernel_of(context, call).attrs or {}).get(OPERATOR)) in HANDLERS
+
+
 def _prelu(context: Context, call: tvm.ir.Call, operands: list[Value], _: Mapping[str, Any]) -> Value | None:
     """Of one slope a table, of many two factors."""
     x, slope = operands

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from edgetvm.importers.onnx import import_onnx
 from edgetvm.passes.integer.lower import IntegerModel
+from edgetvm.passes.pipeline import optimize
 from tests.passes.integer.qdq import (
     Pair,
     Weights,
@@ -74,6 +77,37 @@ def test_both_axes_of_a_resize_are_one_operator(tmp_path: Path) -> None:
     node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")
     path = write_model(tmp_path / "m.onnx", {"x": (IMAGE, A)}, [node], {"y": A}, constants)
     assert operators(lowered(path)).count("edgetvm.interpolate") == 1
+
+
+def test_a_resize_and_prelu_between_convolutions_need_no_transposes(tmp_path: Path) -> None:
+    def pairs(name: str) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("QuantizeLinear", [name, "scale", "zero"], [f"{name}_q"]),
+            helper.make_node("DequantizeLinear", [f"{name}_q", "scale", "zero"], [f"{name}_d"]),
+        ]
+
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        *pairs("a"),
+        helper.make_node("PRelu", ["a_d", "slope"], ["b"]),
+        *pairs("b"),
+        helper.make_node("Resize", ["b_d", "", "s"], ["c"], mode="linear"),
+        *pairs("c"),
+        helper.make_node("Conv", ["c_d", "w"], ["y"]),
+    ]
+    constants = {
+        "w": Weights(np.random.default_rng(0).integers(-99, 99, (3, 3, 1, 1)).astype(np.int8), Pair(0.01)),
+        "slope": np.float32([0.25, -0.3, 2]).reshape(3, 1, 1),
+        "scale": np.float32(0.15),
+        "zero": np.int8(-7),
+        "s": np.float32([1, 1, 2, 2]),
+    }
+    path = write_model(tmp_path / "m.onnx", {"x": (IMAGE, A)}, nodes, {"y": A}, constants)
+    bindings = [b.value for block in optimize(import_onnx(path)).operators["main"].body.blocks for b in block.bindings]
+    names = [value.op.name for value in bindings if hasattr(value, "op")]
+    assert names.count("relax.permute_dims") == 2  # of the border
+    feed = random_feed(np.random.default_rng(1), {"x": (IMAGE, A)})
+    assert_same_in_package(path, feed, "host", tmp_path / "out")
 
 
 LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
