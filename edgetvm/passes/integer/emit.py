@@ -12,7 +12,7 @@ from edgetvm.operators.fixed_point import MULTIPLIER_BITS, multipliers_and_shift
 from edgetvm.operators.lookup import lookup
 from edgetvm.operators.requantize import requantize
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer.context import Context, constant, dtype_of, joined
+from edgetvm.passes.integer.context import Context, constant, dtype_of
 from edgetvm.passes.integer.real import Accumulated, Goal, Lazy, Pending, Quantized, Sum, Table, Term, compressed
 
 # (type, bits of a sum in it, bits of the sum of multipliers, largest shift) for codes of 8 bits, and of 16.
@@ -31,11 +31,11 @@ def quantized(context: Context, value: Lazy, goal: Goal) -> Expr:
             return _accumulated(context, value, goal)
         case Table(expr, values):
             codes = np.array([goal.code(float(number)) for number in values])
-            return context.emit(lookup(expr, constant(codes, goal.dtype)), value.nodes, context.nodes)
+            return context.emit(lookup(expr, constant(codes, goal.dtype)), value.nodes or context.nodes)
         case Sum():
             return _sum(context, value, goal)
         case Pending(emit):
-            return emit(goal.clipped(value.low, value.high), joined([value.nodes, context.nodes]))
+            return emit(goal.clipped(value.low, value.high), value.nodes or context.nodes)
 
 
 def as_sum(value: Quantized | Sum) -> Sum:
@@ -51,7 +51,7 @@ def _kept(context: Context, expr: Expr, goal: Goal, nodes: tuple[str, ...]) -> E
     info = np.iinfo(goal.dtype)
     if (goal.low, goal.high) == (info.min, info.max):
         return expr
-    return context.emit(relax.op.clip(expr, goal.low, goal.high), nodes, context.nodes)
+    return context.emit(relax.op.clip(expr, goal.low, goal.high), nodes or context.nodes)
 
 
 def _accumulated(context: Context, value: Accumulated, goal: Goal) -> Expr:
@@ -70,7 +70,7 @@ def _accumulated(context: Context, value: Accumulated, goal: Goal) -> Expr:
         high=goal.high,
         dtype=goal.dtype,
     )
-    return context.emit(call, value.nodes, context.nodes)
+    return context.emit(call, value.nodes or context.nodes)
 
 
 def with_offset(context: Context, value: Accumulated) -> Expr:
@@ -110,4 +110,4 @@ def _sum(context: Context, value: Sum, goal: Goal) -> Expr:
         dtype=goal.dtype,
         wide=dtype,
     )
-    return context.emit(call, value.nodes, context.nodes)
+    return context.emit(call, value.nodes or context.nodes)
