@@ -1,7 +1,11 @@
-"""`edgetvm.softmax`: softmax of each row of 8-bit codes, by a table of powers and one division a row.
+"""`edgetvm.softmax`: softmax of each row of codes, by a table of powers and one division a row.
 
-With ``d = x - max(x)`` of the row's codes, -255..0, and ``table[d + 255] = round(2^20 * exp(scale * d))``:
-``inverse = floor(2^50 / sum table[d])``, ``p = (table[d] * inverse) >> 20``, the probability times 2^30, and
+With ``d = max(x) - x`` of the row's codes, the power e is 2^20 * exp(-scale * d), rounded:
+
+- of 8 bits ``e = table[d]``;
+- of 16 bits ``e = (table[d >> 8] * table[256 + (d & 255)] + 2^39) >> 40``, both factors times 2^30.
+
+Then ``inverse = floor(2^50 / sum e)``, ``p = (e * inverse) >> 20``, the probability times 2^30, and
 ``out = clamp(((p * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``.
 The largest code alone gives 2^20, so the sum is at least that and p below 2^31.
 """
@@ -23,7 +27,8 @@ from edgetvm.operators.rows import Cell, per_row
 NAME = "edgetvm.softmax"
 POWER_BITS = 20  # of exp(0)
 PROBABILITY_BITS = 30  # of probability 1
-_DISTANCES = 256
+_FACTOR_BITS = 30  # of each of the two factors of a power
+_BYTE = 256
 
 
 def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
@@ -36,15 +41,18 @@ OPERATOR = define(NAME, _infer)
 def softmax(
     x: Expr, table: Expr, *, multiplier: int, shift: int, zero_point: int, low: int, high: int, dtype: str
 ) -> tvm.ir.Call:
-    """`x` [rows, elements] of int8 codes, `table` of `powers`; codes of `dtype`."""
+    """`x` [rows, elements] of int8 or int16 codes, `table` of `powers`; codes of `dtype`."""
     scaled = {"multiplier": multiplier, "shift": shift, "zero_point": zero_point}
     return call(OPERATOR, [x, table], **scaled, low=low, high=high, dtype=dtype)
 
 
-def powers(scale: float) -> npt.NDArray[np.int64]:
-    """``round(2^20 * exp(scale * d))`` for d in -255..0."""
-    distances = np.arange(1 - _DISTANCES, 1, dtype=np.float64)
-    return np.asarray(np.rint(np.exp(scale * distances) * (1 << POWER_BITS)), np.int64)
+def powers(scale: float, dtype: str) -> npt.NDArray[np.int64]:
+    """The table for codes of `dtype`: 256 powers of int8, of int16 those of the high bytes and of the low ones."""
+    steps = np.arange(_BYTE, dtype=np.float64)
+    if dtype == "int8":
+        return np.asarray(np.rint(np.exp(-scale * steps) * (1 << POWER_BITS)), np.int64)
+    factors = np.exp(-scale * np.concatenate([steps * _BYTE, steps]))
+    return np.asarray(np.rint(factors * (1 << _FACTOR_BITS)), np.int64)
 
 
 def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
@@ -64,7 +72,12 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
         largest = te.compute((rows,), lambda r: te.max(x(r, j), axis=j), name="largest")
 
         def power(r: Any, i: Any) -> Any:
-            return table(x(r, i).astype("int32") - largest(r).astype("int32") + (_DISTANCES - 1))
+            distance = largest(r).astype("int32") - x(r, i).astype("int32")
+            if x.dtype == "int8":
+                return table(distance)
+            spare = 2 * _FACTOR_BITS - POWER_BITS
+            both = table(distance >> 8).astype("int64") * table((distance & (_BYTE - 1)) + _BYTE).astype("int64")
+            return ((both + tirx.const(1 << (spare - 1), "int64")) >> spare).astype("int32")
 
         total = te.compute((rows,), lambda r: te.sum(power(r, k).astype(wide), axis=k), name="total")
         (inverse,) = per_row(rows, [total], 1, invert, "inverse")

@@ -14,7 +14,11 @@ Array = npt.NDArray[Any]
 def softmax(arguments: Sequence[Array], attributes: Mapping[str, Any]) -> Array:
     """Codes [rows, elements] and the table of powers -> codes of the softmax of each row."""
     x, table = (argument.astype(np.int64) for argument in arguments)
-    power = table[x - x.max(axis=1, keepdims=True) + 255]
+    distance = x.max(axis=1, keepdims=True) - x
+    if arguments[0].dtype == np.int8:
+        power = table[distance]
+    else:
+        power = (table[distance // 256] * table[256 + distance % 256] + 2**39) // 2**40
     probability = power * (2**50 // power.sum(axis=1, keepdims=True)) >> 20
     shift = int(attributes["shift"])
     scaled = (probability * int(attributes["multiplier"]) + (1 << (shift - 1))) >> shift

@@ -24,11 +24,11 @@ _LONGEST_ROW = 1 << 16
 
 
 def softmax(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
-    """Softmax along any axis of 8-bit codes."""
+    """Softmax along any axis."""
     (x,) = operands
-    if not isinstance(x, Quantized) or dtype_of(x.expr) != "int8":
+    if not isinstance(x, Quantized):
         return None
-    table = constant(powers(x.scale), "int32")
+    table = constant(powers(x.scale, dtype_of(x.expr)), "int32")
     axis = int(call.attrs.axis)
 
     def emit(goal: Goal, nodes: Nodes) -> Expr:
