@@ -25,6 +25,7 @@ class QuantizeOptions:
     adaround         learn how weights round, layer by layer, from calibration data (brings its own bias correction)
     float_nodes      names of nodes left in float
     int16_nodes      names of nodes whose activations are int16 in an int8 model
+    tensor_calibrators  pairs of an activation's name and the calibrator that it gets instead
     samples          most calibration samples that layer-by-layer corrections hold at once
     seed             of the choice of positions that corrections look at
     """
@@ -36,6 +37,7 @@ class QuantizeOptions:
     adaround: bool = True
     float_nodes: frozenset[str] = frozenset()
     int16_nodes: frozenset[str] = frozenset()
+    tensor_calibrators: tuple[tuple[str, str], ...] = ()
     samples: int = 256
     seed: int = 0
 
@@ -44,6 +46,7 @@ class QuantizeOptions:
             ("scheme", self.scheme, SCHEMES),
             ("calibrator", self.calibrator, ("auto", *CALIBRATORS)),
             ("bias correction", self.bias_correction, CORRECTIONS),
+            *(("calibrator", name, tuple(CALIBRATORS)) for _, name in self.tensor_calibrators),
         ):
             if value not in choices:
                 raise DataError(f"unknown {what} '{value}'", hint=f"choose from {', '.join(choices)}")

@@ -15,11 +15,13 @@ from .affine import Affine, affine_of_range
 from .choose_calibrator import best_choices, one_choice
 from .correct_bias import analytic_bias
 from .equalize import equalize
+from .histogram import Histogram
 from .insert_pairs import insert_pairs
 from .layers import Layer, find_layers, normalise_layers
 from .learn import learn_layers
 from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
 from .places import Places, output_groups, place
+from .quantization import Quantization
 from .quantize_dynamic import quantize_dynamic
 from .reader_noise import reader_sqnr
 from .split_channels import split_channels
@@ -44,6 +46,19 @@ def quantize_model(
     Raises `UnsupportedError` if the model is quantized already, `DataError` for samples that are
     missing or do not fit, `ModelError` naming an activation that is NaN or infinite.
     """
+    made = quantize_graph(model, data, options, progress, shapes)
+    write_graph(made.result, output)
+    return QuantizedModel(output, made.tensors, made.notes)
+
+
+def quantize_graph(
+    model: Path,
+    data: Dataset,
+    options: QuantizeOptions = DEFAULTS,
+    progress: Progress | None = None,
+    shapes: Mapping[str, Sequence[int]] = {},
+) -> Quantization:
+    """The same, in memory."""
     graph, refusals = read_graph(model, shapes)
     if refusals:
         raise unsupported(model, refusals)
@@ -52,12 +67,13 @@ def quantize_model(
     normalise_layers(graph)
     if options.scheme == "int8-dynamic":
         result, notes = quantize_dynamic(graph, options.float_nodes)
-        return _write(result, output, (), notes)
+        return Quantization(graph, result, Places(), {}, {}, {}, {}, (), tuple(notes))
     notes = [*split_channels(graph, data), *equalize(graph, data)] if options.equalize else []
     layers = find_layers(graph)
     places = place(graph, layers, options.float_nodes, options.int16_nodes, wide=options.scheme == "int8x16")
     layers = {key: layer for key, layer in layers.items() if key in places.nodes}
-    tensors = calibrate(graph, places, layers, data, options.calibrator, progress)
+    _refuse_unknown_tensors(model, places, options)
+    tensors, counted = calibrate(graph, places, layers, data, options, progress)
     affines = {group: Affine(t.scale, t.zero_point, 16 if t.dtype == "int16" else 8) for group, t in tensors.items()}
     weights = {key: nearest(graph, layer, affines[places.group[layer.node.inputs[0]]]) for key, layer in layers.items()}
     if options.adaround or options.bias_correction == "empirical":
@@ -65,7 +81,8 @@ def quantize_model(
     elif options.bias_correction == "analytic":
         _correct_analytically(graph, places, layers, affines, weights, data)
     result = insert_pairs(graph, places, layers, affines, weights)
-    return _write(result, output, tuple(tensors.values()), [*notes, *_left_in_float(graph, places)])
+    notes += _left_in_float(graph, places)
+    return Quantization(graph, result, places, layers, affines, weights, counted, tuple(tensors.values()), tuple(notes))
 
 
 def calibrate(
@@ -73,10 +90,13 @@ def calibrate(
     places: Places,
     layers: Mapping[str, Layer],
     data: Dataset,
-    calibrator: str,
+    options: QuantizeOptions,
     progress: Progress | None = None,
-) -> dict[str, QuantizedTensor]:
-    """Scale and zero point of every group of values, in two passes over `data`, and a third over some of it."""
+) -> tuple[dict[str, QuantizedTensor], dict[str, Histogram]]:
+    """Scale and zero point of every group of values, in two passes over `data`, and a third over some of it.
+
+    Also the histograms of the groups whose range is not fixed.
+    """
     values = [value for members in places.sources.values() for value in members]
     extremes = ranges(graph, values, data, progress)
     free = {group: members for group, members in places.sources.items() if group not in places.fixed}
@@ -84,11 +104,13 @@ def calibrate(
     # 2 ** 16 levels resolve any range: clipping would only lose.
     chosen = {g: one_choice(h, "minmax", 1 << 16) for g, h in counted.items() if g in places.wide}
     narrow = {g: h for g, h in counted.items() if g not in places.wide}
-    if calibrator == "auto":
+    if options.calibrator == "auto":
         outputs = output_groups(graph, places)
         chosen |= best_choices(narrow, outputs, lambda c: reader_sqnr(graph, places, layers, c, data, progress))
     else:
-        chosen |= {g: one_choice(h, calibrator) for g, h in narrow.items()}
+        chosen |= {g: one_choice(h, options.calibrator) for g, h in narrow.items()}
+    named = {places.group[value]: calibrator for value, calibrator in options.tensor_calibrators}
+    chosen |= {g: one_choice(h, named[g]) for g, h in narrow.items() if g in named}
     tensors = {}
     for group, members in places.sources.items():
         if group in places.fixed:
@@ -99,7 +121,7 @@ def calibrate(
             affine = affine_of_range(choice.low, choice.high, 16 if group in places.wide else 8)
             how, sqnr = choice.calibrator, choice.sqnr_db
         tensors[group] = QuantizedTensor(members[0], affine.dtype, affine.scale, affine.zero_point, how, sqnr)
-    return tensors
+    return tensors, counted
 
 
 def nearest(graph: Graph, layer: Layer, affine: Affine) -> LayerWeights:
@@ -143,6 +165,14 @@ def _refuse_unknown(model: Path, graph: Graph, options: QuantizeOptions) -> None
         raise UnsupportedError(f"{model.name} has no node '{unknown[0]}'", hint="edgetvm inspect lists its nodes")
 
 
+def _refuse_unknown_tensors(model: Path, places: Places, options: QuantizeOptions) -> None:
+    for value, _ in options.tensor_calibrators:
+        if value not in places.group:
+            raise UnsupportedError(
+                f"{model.name} has no quantized activation '{value}'", hint="edgetvm debug-accuracy lists them"
+            )
+
+
 def _left_in_float(graph: Graph, places: Places) -> list[str]:
     return [
         f"{node.name} ({node.operator}) stays float"
@@ -151,9 +181,9 @@ def _left_in_float(graph: Graph, places: Places) -> list[str]:
     ]
 
 
-def _write(graph: Graph, output: Path, tensors: tuple[QuantizedTensor, ...], notes: Sequence[str]) -> QuantizedModel:
+def write_graph(graph: Graph, output: Path) -> None:
+    """Write a graph as an ONNX file; the same graph gives the same bytes. Raises `OutputError`."""
     try:
         output.write_bytes(export_graph(graph, output.stem).SerializeToString(deterministic=True))
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
-    return QuantizedModel(output, tensors, tuple(notes))

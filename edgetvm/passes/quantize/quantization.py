@@ -1,0 +1,40 @@
+"""A quantized graph together with all that it was made of, so that parts of it can be made otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgetvm.importers.graph import Graph
+
+from .affine import Affine
+from .histogram import Histogram
+from .layers import Layer
+from .options import QuantizedTensor
+from .places import Places
+from .weights import LayerWeights
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """What post-training quantization found and made.
+
+    graph       the float graph whose values were quantized: the model's, equalized if that was asked for
+    result      the same in quantize-dequantize form
+    affines     scale and zero point by group of `places`
+    weights     the integers of each layer by its key
+    histograms  of every group whose range is not known beforehand
+    tensors     what a user may want to know of each group; `notes` of the rest
+
+    With int8-dynamic there is nothing but the two graphs and the notes.
+    """
+
+    graph: Graph
+    result: Graph
+    places: Places
+    layers: Mapping[str, Layer]
+    affines: Mapping[str, Affine]
+    weights: Mapping[str, LayerWeights]
+    histograms: Mapping[str, Histogram]
+    tensors: tuple[QuantizedTensor, ...]
+    notes: tuple[str, ...]
