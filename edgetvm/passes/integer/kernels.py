@@ -13,7 +13,8 @@ from tvm import relax, s_tir, te, tirx
 from tvm.ir import Expr, TensorLoad
 
 from edgetvm.oracle.kernels import UnreadableError, blocks_of, evaluate
-from edgetvm.passes.integer.context import Context, dtype_of, joined
+from edgetvm.passes.integer.context import Context, constant, dtype_of, joined
+from edgetvm.passes.integer.layers import code_type
 from edgetvm.passes.integer.pointwise import table_of
 from edgetvm.passes.integer.real import Constant, Goal, Integer, Nodes, Pending, Quantized, Table, Value
 
@@ -36,6 +37,26 @@ def unmarked(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Valu
         return None
     found = _table(context, func, blocks, operands)
     return found if found is not None else _moved(context, call, func, operands)
+
+
+def picked(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
+    """A kernel that picks elements of a quantized constant, an embedding, at places known at run time."""
+    if not all(isinstance(operand, Integer | Constant) for operand in operands):
+        return None
+    codes = [_codes_of(operand) for operand in operands]
+    if sum(isinstance(operand, Quantized) for operand in codes) != 1:
+        return None
+    return unmarked(context, call, codes)
+
+
+def _codes_of(operand: Value) -> Value:
+    """A constant of one scale as codes; other values as they are."""
+    if not isinstance(operand, Constant) or operand.codes is None or operand.scale is None or operand.zero is None:
+        return operand
+    scale, zero, dtype = np.unique(operand.scale), np.unique(operand.zero), code_type(operand.codes)
+    if scale.size != 1 or zero.size != 1:
+        return operand
+    return Quantized(constant(operand.codes, dtype), float(scale[0]), int(zero[0]))
 
 
 def _table(

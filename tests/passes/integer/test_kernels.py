@@ -11,6 +11,7 @@ from onnx import helper
 
 from tests.passes.integer.qdq import (
     Pair,
+    Weights,
     assert_same_in_package,
     lowered,
     random_feed,
@@ -127,6 +128,17 @@ def test_indices_of_run_time(tmp_path: Path) -> None:
     path = write_model(tmp_path / "m.onnx", {"x": ((7, 3), A), "i": ((4,), None)}, [node], {"y": A})
     feed = {**random_feed(np.random.default_rng(3), {"x": ((7, 3), A)}), "i": ints(1, -1, 6, 0)}
     assert steps_from_onnx(path, feed, [A]) == [0]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_an_embedding_is_picked_from_in_codes(tmp_path: Path, dtype: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 100, (7, 3)).astype(dtype)
+    node = helper.make_node("Gather", ["table", "i"], ["y"])
+    constants = {"table": Weights(rows, Pair(0.03, 9, dtype))}
+    path = write_model(tmp_path / "m.onnx", {"i": ((2, 2), None)}, [node], {"y": A}, constants)
+    feed = {"i": ints(1, -1, 6, 0).reshape(2, 2)}
+    assert max(steps_from_onnx(path, feed, [A])) <= 1
+    assert_same_in_package(path, feed, "host", tmp_path / "out")
 
 
 def test_a_table_moves_before_it_is_looked_up(tmp_path: Path) -> None:
