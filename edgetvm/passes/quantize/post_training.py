@@ -20,6 +20,7 @@ from .insert_pairs import insert_pairs
 from .layers import Layer, find_layers, normalise_layers
 from .learn import learn_layers
 from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
+from .pixel_input import fold_pixels
 from .places import Places, output_groups, place
 from .quantization import Quantization
 from .quantize_dynamic import quantize_dynamic
@@ -65,13 +66,18 @@ def quantize_graph(
     _refuse_quantized(model, graph)
     _refuse_unknown(model, graph, options)
     normalise_layers(graph)
+    image = None if options.pixels is None else fold_pixels(graph, options.pixels)
+    data = data if image is None else image.samples(data)
     if options.scheme == "int8-dynamic":
         result, notes = quantize_dynamic(graph, options.float_nodes)
-        return Quantization(graph, result, Places(), {}, {}, {}, {}, (), tuple(notes))
+        result = result if image is None else image.opened(result)
+        return Quantization(options, graph, result, Places(), {}, {}, {}, {}, (), tuple(notes))
     notes = [*split_channels(graph, data), *equalize(graph, data)] if options.equalize else []
     layers = find_layers(graph)
     places = place(graph, layers, options.float_nodes, options.int16_nodes, wide=options.scheme == "int8x16")
     layers = {key: layer for key, layer in layers.items() if key in places.nodes}
+    if image is not None:
+        image.fix(places)
     _refuse_unknown_tensors(model, places, options)
     tensors, counted = calibrate(graph, places, layers, data, options, progress)
     affines = {group: Affine(t.scale, t.zero_point, 16 if t.dtype == "int16" else 8) for group, t in tensors.items()}
@@ -81,8 +87,10 @@ def quantize_graph(
     elif options.bias_correction == "analytic":
         _correct_analytically(graph, places, layers, affines, weights, data)
     result = insert_pairs(graph, places, layers, affines, weights)
+    result = result if image is None else image.opened(result)
     notes += _left_in_float(graph, places)
-    return Quantization(graph, result, places, layers, affines, weights, counted, tuple(tensors.values()), tuple(notes))
+    found = tuple(tensors.values())
+    return Quantization(options, graph, result, places, layers, affines, weights, counted, found, tuple(notes))
 
 
 def calibrate(

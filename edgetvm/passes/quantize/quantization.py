@@ -10,7 +10,7 @@ from edgetvm.importers.graph import Graph
 from .affine import Affine
 from .histogram import Histogram
 from .layers import Layer
-from .options import QuantizedTensor
+from .options import QuantizedTensor, QuantizeOptions
 from .places import Places
 from .weights import LayerWeights
 
@@ -19,6 +19,7 @@ from .weights import LayerWeights
 class Quantization:
     """What post-training quantization found and made.
 
+    options     what was asked for
     graph       the float graph whose values were quantized: the model's, equalized if that was asked for
     result      the same in quantize-dequantize form
     affines     scale and zero point by group of `places`
@@ -29,6 +30,7 @@ class Quantization:
     With int8-dynamic there is nothing but the two graphs and the notes.
     """
 
+    options: QuantizeOptions
     graph: Graph
     result: Graph
     places: Places
