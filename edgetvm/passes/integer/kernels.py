@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tvm
-import tvm_ffi
-from tvm import relax, s_tir, te, tirx
+from tvm import relax, s_tir, tirx
 from tvm.ir import Expr, TensorLoad
 
 from edgetvm.oracle.kernels import UnreadableError, blocks_of, evaluate
-from edgetvm.passes.integer.context import Context, constant, dtype_of, joined
-from edgetvm.passes.integer.layers import code_type
+from edgetvm.passes.integer.context import Context, dtype_of, joined
+from edgetvm.passes.integer.moving_kernel import Code, retyped, stored_numbers
 from edgetvm.passes.integer.pointwise import table_of
 from edgetvm.passes.integer.real import Constant, Goal, Integer, Nodes, Pending, Quantized, Table, Value
-
-Code = Callable[[float], int]  # of a number that stands in a kernel
 
 
 def kernel_of(context: Context, call: tvm.ir.Call) -> tirx.PrimFunc:
@@ -37,26 +34,6 @@ def unmarked(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Valu
         return None
     found = _table(context, func, blocks, operands)
     return found if found is not None else _moved(context, call, func, operands)
-
-
-def picked(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
-    """A kernel that picks elements of a quantized constant, an embedding, at places known at run time."""
-    if not all(isinstance(operand, Integer | Constant) for operand in operands):
-        return None
-    codes = [_codes_of(operand) for operand in operands]
-    if sum(isinstance(operand, Quantized) for operand in codes) != 1:
-        return None
-    return unmarked(context, call, codes)
-
-
-def _codes_of(operand: Value) -> Value:
-    """A constant of one scale as codes; other values as they are."""
-    if not isinstance(operand, Constant) or operand.codes is None or operand.scale is None or operand.zero is None:
-        return operand
-    scale, zero, dtype = np.unique(operand.scale), np.unique(operand.zero), code_type(operand.codes)
-    if scale.size != 1 or zero.size != 1:
-        return operand
-    return Quantized(constant(operand.codes, dtype), float(scale[0]), int(zero[0]))
 
 
 def _table(
@@ -102,7 +79,7 @@ def _moved(context: Context, call: tvm.ir.Call, func: tirx.PrimFunc, operands: l
     """A kernel that stores elements as it loads them: the same on codes. Numbers in it become their codes."""
     data = [operand for operand in operands if not isinstance(operand, Integer | Constant)]
     whole = [operand for operand in operands if isinstance(operand, Integer)]
-    numbers = _numbers(func)
+    numbers = stored_numbers(func)
     nodes = joined([*(getattr(operand, "nodes", ()) for operand in data), context.nodes])
     if numbers is None or not data or any(operand.shift for operand in whole):
         return None
@@ -145,74 +122,3 @@ def _moved(context: Context, call: tvm.ir.Call, func: tirx.PrimFunc, operands: l
 def _goal(x: Quantized) -> Goal:
     info = np.iinfo(dtype_of(x.expr))
     return Goal(x.scale, x.zero, dtype_of(x.expr), int(info.min), int(info.max))
-
-
-def _numbers(func: tirx.PrimFunc) -> list[float] | None:
-    """The numbers that a kernel stores beside what it loads; None for one that does more than move elements."""
-    numbers: list[float] = []
-
-    def moves(value: Any) -> bool:
-        if isinstance(value, TensorLoad):
-            return _is_float(value) and not any(map(_reads_floats, value.indices))
-        if isinstance(value, tirx.FloatImm):
-            numbers.append(float(value.value))
-            return True
-        choice = _choice(value)
-        return choice is not None and not _reads_floats(choice[0]) and moves(choice[1]) and moves(choice[2])
-
-    return numbers if all(moves(block.body.value) for block in blocks_of(func)) else None
-
-
-def _choice(value: Any) -> tuple[Any, Any, Any] | None:
-    """Condition, and what is stored where it holds and where not."""
-    if isinstance(value, tirx.Select):
-        return value.condition, value.true_value, value.false_value
-    if isinstance(value, tvm.ir.Call) and isinstance(value.op, tvm.ir.Op) and value.op.name.endswith("if_then_else"):
-        return value.args[0], value.args[1], value.args[2]
-    return None
-
-
-def _is_float(expr: Any) -> bool:
-    return str(expr.ty.dtype).startswith("float")
-
-
-def _reads_floats(expr: Any) -> bool:
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(expr, (TensorLoad, found.append))
-    return any(map(_is_float, found))
-
-
-def retyped(func: tirx.PrimFunc, dtype: str, code: Code) -> Callable[..., te.Tensor]:
-    """The TE form of a kernel that moves floats, for elements of `dtype`."""
-
-    def compute(*arguments: te.Tensor) -> te.Tensor:
-        tensors: dict[Any, te.Tensor] = dict(zip(func.params, arguments, strict=False))
-        for block in blocks_of(func):
-            store = block.body
-            shape = [tirx.const(int(extent), "int64") for extent in store.buffer.shape]
-            element = _element(block, tensors, dtype, code)
-            tensors[store.buffer] = te.compute(shape, element, name=str(block.name_hint))
-        return tensors[func.params[-1]]
-
-    return compute
-
-
-def _element(block: s_tir.SBlock, tensors: Mapping[Any, te.Tensor], dtype: str, code: Code) -> Callable[..., Any]:
-    def element(*index: Any) -> Any:
-        axes = dict(zip([axis.var for axis in block.iter_vars], index, strict=True))
-
-        def rebuilt(value: Any) -> Any:
-            if isinstance(value, TensorLoad):
-                return tensors[value.source](*map(plain, value.indices))
-            if isinstance(value, tirx.FloatImm):
-                return tirx.const(code(float(value.value)), dtype)
-            condition, yes, no = _choice(value)  # type: ignore[misc]
-            return tirx.if_then_else(plain(condition), rebuilt(yes), rebuilt(no))
-
-        def plain(expr: Any) -> Any:
-            placed = tvm_ffi.structural_map(expr, (tvm.ir.Var, lambda var: axes.get(var, var)))
-            return tvm_ffi.structural_map(placed, (TensorLoad, lambda load: tensors[load.source](*load.indices)))
-
-        return rebuilt(block.body.value)
-
-    return element

@@ -18,7 +18,7 @@ from tvm.ir import Expr
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer import kernels, layers, marked, movement, pointwise, rowwise
+from edgetvm.passes.integer import embedding, layers, marked, movement, pointwise, rowwise
 from edgetvm.passes.integer.border import (
     SIGNED,
     is_float,
@@ -189,7 +189,7 @@ class _Lowering:
         elif name in movement.HANDLERS and all(isinstance(operand, Constant) for operand in operands):
             found = movement.HANDLERS[name](self.context, expr, operands)
         elif name == "relax.call_tir":
-            found = kernels.picked(self.context, expr, operands)
+            found = embedding.picked(self.context, expr, operands)
         else:
             found = self._move_codes(expr, operands)
         return found if found is not None else self._in_float(expr, operands)

@@ -141,6 +141,13 @@ def test_an_embedding_is_picked_from_in_codes(tmp_path: Path, dtype: str) -> Non
     assert_same_in_package(path, feed, "host", tmp_path / "out")
 
 
+def test_an_embedding_of_floats_takes_the_quantization_of_what_is_picked(tmp_path: Path) -> None:
+    node = helper.make_node("Gather", ["table", "i"], ["y"])
+    constants = {"table": np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)}
+    path = write_model(tmp_path / "m.onnx", {"i": ((2, 2), None)}, [node], {"y": A}, constants)
+    assert steps_from_onnx(path, {"i": ints(1, -1, 6, 0).reshape(2, 2)}, [A]) == [0]
+
+
 def test_a_table_moves_before_it_is_looked_up(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("HardSwish", ["x"], ["t"]),
