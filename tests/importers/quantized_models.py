@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import onnx
 from onnx.helper import make_node
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
+import edgetvm
+from edgetvm.deploy.measurement import RunRequest
+from edgetvm.deploy.runners import run
 from edgetvm.importers.onnx import import_onnx
 from tests.importers.models import save
 
@@ -90,6 +93,14 @@ def samples(path: Path, count: int, seed: int) -> Iterator[dict[str, Any]]:
     inputs = import_onnx(path).inputs
     for _ in range(count):
         yield {i.name: rng.standard_normal(i.shape).astype(i.dtype) for i in inputs}
+
+
+def run_all(package: edgetvm.Package, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The outputs of `package` for each of `inputs`, by one run of it."""
+    arrays = tuple(np.stack([sample[entry["name"]] for sample in inputs]) for entry in package.manifest["inputs"])
+    outputs = run(package.path, RunRequest(arrays)).outputs
+    names = [entry["name"] for entry in package.manifest["outputs"]]
+    return [dict(zip(names, row, strict=True)) for row in zip(*outputs, strict=True)]
 
 
 class _Reader(CalibrationDataReader):

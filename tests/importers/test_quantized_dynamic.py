@@ -17,7 +17,7 @@ from edgetvm.errors import UnsupportedError
 from edgetvm.importers.onnx import import_onnx
 from tests.importers.execute import expected, imported
 from tests.importers.models import save
-from tests.importers.quantized_models import NETS, dynamic, operators, samples
+from tests.importers.quantized_models import NETS, dynamic, operators, run_all, samples
 
 BOUNDED = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -32,10 +32,11 @@ def test_as_onnx_runtime(net: str, weights: str, per_channel: bool, tmp_path: Pa
     path = dynamic(NETS[net](tmp_path / "float.onnx"), tmp_path / "model.onnx", weights, per_channel)
     assert "DynamicQuantizeLinear" in operators(path)
     package = edgetvm.compile(path, "host", tmp_path / "package", reference=False)
-    for inputs in samples(path, 10, seed=1):
+    data = list(samples(path, 10, seed=1))
+    for inputs, have in zip(data, run_all(package, data), strict=True):
         want = expected(path, inputs)[0]
         # A sum in another order may tip the code of an activation: far less than the step of a weight's.
-        np.testing.assert_allclose(package.run(inputs)["y"], want, atol=2e-3 * float(np.abs(want).max()), rtol=0)
+        np.testing.assert_allclose(have["y"], want, atol=2e-3 * float(np.abs(want).max()), rtol=0)
 
 
 def test_a_dense_layer_is_three_kernels(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from edgetvm.errors import UnsupportedError
 from edgetvm.importers.onnx import import_onnx, read_graph
 from edgetvm.importers.unfold_operators import MICROSOFT, UNFOLD
 from tests.importers.execute import expected
+from tests.importers.quantized_models import run_all
 
 X, Y, Z = ("x", "xs", "xz"), ("y", "ys", "yz"), ("os", "oz")  # two inputs, and scale and zero point of outputs
 
@@ -104,10 +105,12 @@ def test_as_onnx_runtime(dtype: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     info = np.iinfo(dtype)
     wrong = total = 0
-    for _ in range(20):
-        inputs = {n: rng.integers(info.min, info.max + 1, s).astype(dtype) for n, s in package_inputs(package)}
-        inputs["c"] = rng.integers(0, 2, (1, 4, 6, 6)).astype(bool)
-        have = package.run(inputs)
+    data = [
+        {n: rng.integers(info.min, info.max + 1, s).astype(dtype) for n, s in package_inputs(package)}
+        | {"c": rng.integers(0, 2, (1, 4, 6, 6)).astype(bool)}
+        for _ in range(20)
+    ]
+    for inputs, have in zip(data, run_all(package, data), strict=True):
         for name, want in zip(names, expected(path, inputs), strict=True):
             assert (have[name].dtype, have[name].shape) == (want.dtype, want.shape)
             if want.dtype == np.float32:

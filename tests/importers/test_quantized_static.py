@@ -15,7 +15,7 @@ import edgetvm
 from edgetvm.importers.onnx import import_onnx
 from edgetvm.passes.integer.lower import lower_to_integers
 from tests.importers.execute import expected
-from tests.importers.quantized_models import NETS, SCHEMES, expose_codes, operators, samples, static
+from tests.importers.quantized_models import NETS, SCHEMES, expose_codes, operators, run_all, samples, static
 
 SHARE = 1e-3  # of codes that may differ by a unit
 
@@ -27,8 +27,9 @@ def check(path: Path, folder: Path, count: int) -> None:
     package = edgetvm.compile(path, "host", folder / "package", reference=False)
     outputs = [info.name for info in import_onnx(path).outputs]
     wrong = total = 0
-    for inputs in samples(path, count, seed=1):
-        have, want = package.run(inputs), dict(zip(outputs, expected(path, inputs), strict=True))
+    data = list(samples(path, count, seed=1))
+    for inputs, have in zip(data, run_all(package, data), strict=True):
+        want = dict(zip(outputs, expected(path, inputs), strict=True))
         for name in names:
             assert (have[name].dtype, have[name].shape) == (want[name].dtype, want[name].shape)
             units = np.abs(have[name].astype(int) - want[name].astype(int))
