@@ -231,6 +231,8 @@ class _Lowering:
             reason = "it has no integer form"
         var = self._emit_in_float(expr)
         if not str(var.ty).startswith("R.Tuple") and not is_float(var):
+            if lazy or any(isinstance(operand, Float) for operand in operands):
+                self._record(var, expr, self.context.nodes, reason)  # floats are read, though integers come out
             return Integer(var)
         if name in movement.HANDLERS and not reasons and not lazy:
             return Float(var)
