@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
-from edgetvm.api.quantize import quantize_to
+from edgetvm.api.quantize import pixel_input, quantize_to
 from edgetvm.codegen.assemble import assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.fit import check_ram
@@ -19,6 +19,7 @@ from edgetvm.codegen.package import check_output
 from edgetvm.codegen.program import extract_program
 from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
 from edgetvm.importers.read import import_model
+from edgetvm.oracle.pixels import Pixels
 from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.passes.quantize.options import SCHEMES, QuantizeOptions
@@ -52,6 +53,7 @@ def compile(  # noqa: A001
     calibrator: str = "auto",
     preprocess: str | Path | None = None,
     window: int | None = None,
+    input_type: str | None = None,
     require_integer: bool = False,
     integer_io: bool = False,
     reference: bool = True,
@@ -67,7 +69,7 @@ def compile(  # noqa: A001
     libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
     recipe           a TOML file of schedule numbers instead of the shipped one
     quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
-                     also for `calibration`, `calibrator`, `preprocess` and `window`)
+                     also for `calibration`, `calibrator`, `preprocess`, `window` and `input_type`)
     require_integer  fail when an operator is left in float
     integer_io       inputs and outputs as quantized integers instead of float
     reference        keep the model in the package, for `verify`
@@ -80,7 +82,10 @@ def compile(  # noqa: A001
     libc = _check_options(chosen, format, optimize, libc)
     if quantize is None and calibration is not None:
         raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
+    if quantize is None and input_type is not None:
+        raise DataError(f"--input-type {input_type} is for quantizing", f"give --quantize {SCHEMES[0]} too")
     check_output(output)
+    pixels = None if input_type is None else pixel_input(model, input_type, preprocess, shapes)
     recorded = {
         "target": chosen.name,
         "format": format,
@@ -93,6 +98,8 @@ def compile(  # noqa: A001
         "calibrator": calibrator if quantize else None,
         "preprocess": _file(preprocess),
         "window": window,
+        "input_type": input_type,
+        "pixels": None if pixels is None else asdict(pixels),
         "require_integer": require_integer,
         "integer_io": integer_io,
         "reference": reference,
@@ -102,7 +109,7 @@ def compile(  # noqa: A001
         quantized = None
         if quantize is not None:
             quantized = Path(work) / "quantized.onnx"
-            options = QuantizeOptions(scheme=quantize, calibrator=calibrator)
+            options = QuantizeOptions(scheme=quantize, calibrator=calibrator, pixels=pixels)
             quantize_to(
                 model,
                 quantized,
@@ -117,7 +124,7 @@ def compile(  # noqa: A001
         imported = import_model(quantized or model, {} if quantized else shapes)
         imported = replace(imported, name=model_name(name or model.stem))
         stages.begin()
-        optimized = optimize_graph(imported, integer_io)
+        optimized = _with_pixels(optimize_graph(imported, integer_io), pixels)
         if require_integer:
             _refuse_floats(model, optimized)
         program = extract_program(optimized.module, optimized.sources)
@@ -159,6 +166,15 @@ def _file(path: str | Path | None) -> dict[str, str | None] | None:
         return None
     file = Path(path)
     return {"name": file.name, "sha256": sha256(file) if file.is_file() else None}
+
+
+def _with_pixels(optimized: OptimizedModel, pixels: Pixels | None) -> OptimizedModel:
+    """The model whose bytes mean pixels: one scale and zero point where they say it, else none."""
+    if pixels is None:
+        return optimized
+    scale, zero = pixels.affine or (None, None)
+    inputs = tuple(replace(info, scale=scale, zero_point=zero) for info in optimized.model.inputs)
+    return replace(optimized, model=replace(optimized.model, inputs=inputs))
 
 
 def _refuse_floats(model: Path, optimized: OptimizedModel) -> None:

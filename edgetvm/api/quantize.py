@@ -13,11 +13,14 @@ from edgetvm.importers.onnx import interface
 from edgetvm.importers.read import read_model
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Dataset
+from edgetvm.oracle.pixels import Pixels, read_pixels
 from edgetvm.passes.quantize.choose_calibrator import CALIBRATORS
 from edgetvm.passes.quantize.options import SCHEMES, QuantizedModel, QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_model
 
-__all__ = ["CALIBRATORS", "SCHEMES", "quantize", "quantize_to"]
+__all__ = ["CALIBRATORS", "INPUT_TYPES", "SCHEMES", "pixel_input", "quantize", "quantize_to"]
+
+INPUT_TYPES = ("uint8",)
 
 NO_DATA = Dataset("no data", 0, lambda _: {})
 
@@ -31,6 +34,7 @@ def quantize(
     calibrator: str = "auto",
     preprocess: str | Path | None = None,
     window: int | None = None,
+    input_type: str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -43,11 +47,13 @@ def quantize(
     calibrator   how ranges are chosen: "minmax", "percentile", "entropy", "mse", or "auto": the best for each tensor
     preprocess   how the images of `calibration` become numbers
     window       cut each sample [rows, features] into windows of so many rows
+    input_type   "uint8": the model's one input, an image, takes pixels 0..255; `preprocess` says what they stand for
     seed         of what is chosen at random; the same seed gives the same file
 
     Raises an EdgeTVMError that names the tensor or node and says what to do; then nothing was written.
     """
-    options = QuantizeOptions(scheme=scheme, calibrator=calibrator, seed=seed)
+    pixels = None if input_type is None else pixel_input(Path(model), input_type, preprocess, shapes or {})
+    options = QuantizeOptions(scheme=scheme, calibrator=calibrator, seed=seed, pixels=pixels)
     output = Path(output)
     if output.exists():
         raise OutputError(f"{output} exists already", "give the name of a new file")
@@ -86,5 +92,26 @@ def quantize_to(
     data = NO_DATA
     if calibration is not None:
         inputs, _ = interface(read_model(model, shapes)[0])
-        data = load_data(Path(calibration), inputs, Path(preprocess) if preprocess else None, None, window)
+        # An .npz holds the numbers of pixels: what pixels become is said for the package, not for it.
+        images = preprocess if options.pixels is None or Path(calibration).is_dir() else None
+        data = load_data(Path(calibration), inputs, Path(images) if images else None, None, window)
     return quantize_model(model, output, data, options, progress, shapes)
+
+
+def pixel_input(
+    model: Path, input_type: str, preprocess: str | Path | None, shapes: Mapping[str, Sequence[int]]
+) -> Pixels:
+    """What the pixels of the model's one input stand for, for `input_type` "uint8"."""
+    if input_type not in INPUT_TYPES:
+        raise DataError(f"--input-type {input_type}: choose from {', '.join(INPUT_TYPES)}")
+    if preprocess is None:
+        raise DataError(
+            f"--input-type {input_type}: what a pixel stands for is not said",
+            "give --preprocess FILE.toml (channels, mean, std, layout)",
+        )
+    inputs, _ = interface(read_model(model, shapes)[0])
+    if len(inputs) != 1:
+        raise DataError(
+            f"{model.name} has {len(inputs)} inputs: pixels can be given to a model with one", "leave --input-type out"
+        )
+    return read_pixels(Path(preprocess), inputs[0])

@@ -98,5 +98,10 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how ranges are chosen (default: for each tensor the one with the best signal-to-noise ratio)",
     )
+    group.add_argument(
+        "--input-type",
+        choices=api.INPUT_TYPES,
+        help="uint8: the input takes an image's bytes as they are; mean and std of --preprocess go into the model",
+    )
     group.add_argument("--require-integer", action="store_true", help="fail if any operator is left in float")
     group.add_argument("--integer-io", action="store_true", help="inputs and outputs as quantized integers")

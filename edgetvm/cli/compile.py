@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             calibrator=arguments.calibrator,
             preprocess=arguments.preprocess,
             window=arguments.window,
+            input_type=arguments.input_type,
             require_integer=arguments.require_integer,
             integer_io=arguments.integer_io,
             reference=not arguments.no_reference,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.errors import PackageError
+from edgetvm.oracle.pixels import Pixels
 
 FORMAT_VERSION = 1
 
@@ -20,7 +21,8 @@ FORMAT_VERSION = 1
 class Tensor:
     """An input or output with the model's own name, or an output of a kernel; dtype by numpy's name.
 
-    Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for.
+    Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for; of the bytes of an
+    image `pixels` says it.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Tensor:
     bytes: int
     scale: float | None = None
     zero_point: int | None = None
+    pixels: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,14 @@ def _incomplete(folder: Path, missing: Path) -> PackageError:
 
 
 def _package(folder: Path, manifest: dict[str, Any]) -> Package:
+    pixels = _pixels(manifest["options"].get("pixels"))
     return Package(
         folder=folder,
         name=str(manifest["name"]),
         target=str(manifest["target"]),
         form=str(manifest["format"]),
         libc=manifest["libc"],
-        inputs=tuple(map(_tensor, manifest["inputs"])),
+        inputs=tuple(replace(_tensor(entry), pixels=pixels) for entry in manifest["inputs"]),
         outputs=tuple(map(_tensor, manifest["outputs"])),
         arena_bytes=int(manifest["arena"]["bytes"]),
         arena_align=int(manifest["arena"]["align"]),
@@ -152,6 +156,13 @@ def _tensor(entry: dict[str, Any]) -> Tensor:
     if entry["scale"] is None:
         return tensor
     return replace(tensor, scale=float(entry["scale"]), zero_point=int(entry["zero_point"]))
+
+
+def _pixels(entry: dict[str, Any] | None) -> Pixels | None:
+    if entry is None:
+        return None
+    mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
+    return Pixels(str(entry["channels"]), int(entry["axis"]), mean, std)
 
 
 def _call(entry: dict[str, Any]) -> Call:

@@ -1,4 +1,4 @@
-"""Numbers and the codes that stand for them, where a package takes or gives quantized integers."""
+"""Numbers and the codes that stand for them, where a package takes or gives quantized integers, or takes pixels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from edgetvm.deploy.package import Package, Tensor
+from edgetvm.errors import DataError
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Array, Dataset
+from edgetvm.oracle.pixels import Pixels, pixels_of
+from edgetvm.oracle.preprocess import read_preprocess
 
 
 def load_samples(
     path: Path, package: Package, preprocess: Path | None, samples: int | None = None, window: int | None = None
 ) -> Dataset:
     """`path` as data for a package. Numbers, except for arrays that hold the codes of a quantized input already."""
+    if preprocess is not None:
+        _check_pixels(package, preprocess)
     given = _dtypes(path)
     inputs = [
         tensor if given.get(tensor.name, given.get("x")) == tensor.dtype else as_number_tensor(tensor)
@@ -28,11 +33,14 @@ def load_samples(
 
 def as_number_tensor(tensor: Tensor) -> Tensor:
     """The tensor of numbers that the codes of a quantized one stand for; any other tensor as it is."""
-    return tensor if tensor.scale is None else replace(tensor, dtype="float32")
+    quantized = tensor.scale is not None or tensor.pixels is not None
+    return replace(tensor, dtype="float32") if quantized else tensor
 
 
 def codes(tensor: Tensor, array: Array) -> Array:
     """What the package takes: ``clamp(rint(x / scale) + zero_point)`` of numbers, anything else as it is."""
+    if tensor.pixels is not None and array.dtype.kind == "f":
+        return tensor.pixels.pixels(array)
     if tensor.scale is None or array.dtype.kind != "f":
         return array
     info = np.iinfo(tensor.dtype)
@@ -41,11 +49,29 @@ def codes(tensor: Tensor, array: Array) -> Array:
 
 
 def numbers(tensor: Tensor, array: Array) -> Array:
-    """What the package gives: ``(code - zero_point) * scale``; an output that is not quantized as it is."""
+    """What codes stand for: ``(code - zero_point) * scale``, or the numbers of pixels; floats as they are."""
+    if tensor.pixels is not None and array.dtype.kind in "iu":
+        return tensor.pixels.numbers(array)
     if tensor.scale is None or array.dtype.kind not in "iu":
         return array
     difference = array.astype(np.int32) - np.int32(tensor.zero_point or 0)
     return np.asarray(difference.astype(np.float32) * np.float32(tensor.scale))
+
+
+def _check_pixels(package: Package, preprocess: Path) -> None:
+    """Refuse a file that makes other numbers of pixels than the one that the package was compiled with."""
+    for tensor in package.inputs:
+        given = pixels_of(read_preprocess(preprocess))
+        if tensor.pixels is not None and given != tensor.pixels:
+            raise DataError(
+                f"{preprocess} makes other numbers of pixels than the file that {package.name} was compiled with",
+                hint=f"it had {_text(tensor.pixels)}; this one has {_text(given)}",
+            )
+
+
+def _text(pixels: Pixels) -> str:
+    layout = "NHWC" if pixels.axis == 3 else "NCHW"
+    return f"{layout}, {pixels.channels}, mean {list(pixels.mean)}, std {list(pixels.std)}"
 
 
 def _dtypes(path: Path) -> dict[str, str]:

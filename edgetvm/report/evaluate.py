@@ -36,15 +36,26 @@ def evaluate_package(
     package = read_package(package_dir.resolve())
     column = _output_index(package, output)
     dataset = load_samples(data, package, preprocess, window=window)
-    labels = _labels(dataset, metric, package.outputs[column].shape)
+    labels = check_labels(dataset, metric, package.outputs[column].shape)
     values = _scores(package, run, dataset, metric, column, labels, board, progress)
+    return EvaluateReport(metric, figure(metric, values, labels), dataset.count)
+
+
+def figure(metric: str, values: Array, labels: Array | None) -> float:
+    """The metric of one number a sample, as `sample_value` gives them, and the labels."""
     if metric == "mse":
-        value = float(values.mean())
-    elif metric == "auc":
-        value = accuracy.auc(values, _require(labels))
-    else:
-        value = accuracy.top1(values, _require(labels))
-    return EvaluateReport(metric, value, dataset.count)
+        return float(values.mean())
+    assert labels is not None  # check_labels refused this
+    return accuracy.auc(values, labels) if metric == "auc" else accuracy.top1(values, labels)
+
+
+def sample_value(metric: str, given: Array, got: Array, wanted: Array | None, name: str) -> float:
+    """What one run is worth to a metric: input, output `name`, and the target where there is one."""
+    if metric == "top1":
+        return scores.predicted_class(got)
+    if metric == "auc":
+        return scores.positive_score(given, got, name)
+    return scores.squared_error(given if wanted is None else wanted, got, name)
 
 
 def _scores(
@@ -63,14 +74,10 @@ def _scores(
     values: list[float] = []
     for inputs, outputs, _ in run_batches(package, data, run, board, progress):
         for sample, result in zip(inputs, outputs, strict=True):
-            given, got = next(iter(sample.values())), numbers(tensor, result[name])
-            if metric == "top1":
-                values.append(scores.predicted_class(got))
-            elif metric == "auc":
-                values.append(scores.positive_score(given, got, name))
-            else:
-                wanted = given if labels is None else labels[len(values) // data.windows]
-                values.append(scores.squared_error(wanted, got, name))
+            first = package.inputs[0]
+            given, got = numbers(first, sample[first.name]), numbers(tensor, result[name])
+            wanted = None if labels is None else labels[len(values) // data.windows]
+            values.append(sample_value(metric, given, got, wanted, name))
     table: Array = np.asarray(values, dtype=np.float64).reshape(data.count, data.windows)
     means: Array = table.mean(axis=1)
     return means
@@ -83,8 +90,8 @@ def _output_index(package: Package, output: str | None) -> int:
     return 0 if output is None else names.index(output)
 
 
-def _labels(data: Dataset, metric: str, shape: tuple[int, ...]) -> Array | None:
-    """The labels, checked before anything is run."""
+def check_labels(data: Dataset, metric: str, shape: tuple[int, ...]) -> Array | None:
+    """The labels, checked before anything is run; `shape` is the output's."""
     labels = data.labels
     size = int(np.prod(shape))
     if metric == "mse":
@@ -101,9 +108,4 @@ def _labels(data: Dataset, metric: str, shape: tuple[int, ...]) -> Array | None:
             f"{data.source} has labels {int(labels.min())} to {int(labels.max())}, the output has {size} classes",
             hint="is another --output meant, or another label_offset?",
         )
-    return labels
-
-
-def _require(labels: Array | None) -> Array:
-    assert labels is not None  # _labels refused this
     return labels

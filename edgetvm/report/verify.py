@@ -68,8 +68,9 @@ def reference_model(package: Package, model: Path | None = None) -> Path:
 def _compare(
     package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
 ) -> VerifyReport:
-    # The model of a package with integer borders of its own making takes and gives numbers.
-    convert = _given_numbers if package.integer_io else _codes
+    # The model of a package with integer borders of its own making, or of pixels, takes and gives numbers.
+    own = package.integer_io or any(tensor.pixels is not None for tensor in package.inputs)
+    convert = _given_numbers if own else _codes
     given = (convert(package, sample) for sample in data)
     reference = reference_outputs(model, given)
     checker = kernel_checker(package) if package.integer else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetvm.errors import DataError
+from edgetvm.oracle.pixels import Pixels
 
 from .choose_calibrator import CALIBRATORS
 
@@ -28,6 +29,7 @@ class QuantizeOptions:
     tensor_calibrators  pairs of an activation's name and the calibrator that it gets instead
     samples          most calibration samples that layer-by-layer corrections hold at once
     seed             of the choice of positions that corrections look at
+    pixels           the model's one input becomes an image of bytes, of which these numbers are made
     """
 
     scheme: str = "int8"
@@ -40,6 +42,7 @@ class QuantizeOptions:
     tensor_calibrators: tuple[tuple[str, str], ...] = ()
     samples: int = 256
     seed: int = 0
+    pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         for what, value, choices in (
