@@ -1,19 +1,24 @@
 """The public functions: each joins the layers for one thing a user wants."""
 
 from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, compile  # noqa: A004
+from edgetvm.api.debug import DEBUG_SCHEMES, debug_accuracy
 from edgetvm.api.describe import inspect, targets
 from edgetvm.api.package import Package, load
 from edgetvm.api.quantize import CALIBRATORS, INPUT_TYPES, SCHEMES, quantize
+from edgetvm.report.figure import METRICS
 
 __all__ = [
     "CALIBRATORS",
+    "DEBUG_SCHEMES",
     "FORMATS",
     "INPUT_TYPES",
     "LIBCS",
+    "METRICS",
     "OPTIMIZE",
     "SCHEMES",
     "Package",
     "compile",
+    "debug_accuracy",
     "inspect",
     "load",
     "quantize",

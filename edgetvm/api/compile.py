@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from edgetvm.api.max_drop import Held, quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import pixel_input, quantize_to
@@ -54,6 +55,13 @@ def compile(  # noqa: A001
     preprocess: str | Path | None = None,
     window: int | None = None,
     input_type: str | None = None,
+    equalize: bool = True,
+    tensor_calibrators: Mapping[str, str] | None = None,
+    float_nodes: Collection[str] = (),
+    int16_nodes: Collection[str] = (),
+    max_drop: float | None = None,
+    metric: str = "top1",
+    score: str | None = None,
     require_integer: bool = False,
     integer_io: bool = False,
     reference: bool = True,
@@ -69,7 +77,11 @@ def compile(  # noqa: A001
     libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
     recipe           a TOML file of schedule numbers instead of the shipped one
     quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
-                     also for `calibration`, `calibrator`, `preprocess`, `window` and `input_type`)
+                     also for all from `calibration` to `int16_nodes`)
+    max_drop         the accuracy that may be lost, in hundredths of the metric (0.5 is half a point of top-1): the
+                     most sensitive layers get int16 activations, or stay float, until it holds on the labels of
+                     `calibration`
+    metric, score    what `max_drop` is about: "top1" or "auc" of the output `score` (default: the first)
     require_integer  fail when an operator is left in float
     integer_io       inputs and outputs as quantized integers instead of float
     reference        keep the model in the package, for `verify`
@@ -84,9 +96,11 @@ def compile(  # noqa: A001
         raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
     if quantize is None and input_type is not None:
         raise DataError(f"--input-type {input_type} is for quantizing", f"give --quantize {SCHEMES[0]} too")
+    if quantize is None and max_drop is not None:
+        raise DataError(f"--max-drop {max_drop:g} is for quantizing", f"give --quantize {SCHEMES[0]} too")
     check_output(output)
     pixels = None if input_type is None else pixel_input(model, input_type, preprocess, shapes)
-    recorded = {
+    recorded: dict[str, object] = {
         "target": chosen.name,
         "format": format,
         "optimize": optimize,
@@ -100,6 +114,11 @@ def compile(  # noqa: A001
         "window": window,
         "input_type": input_type,
         "pixels": None if pixels is None else asdict(pixels),
+        "equalize": equalize if quantize else None,
+        "tensor_calibrators": dict(sorted((tensor_calibrators or {}).items())),
+        "float_nodes": sorted(float_nodes),
+        "int16_nodes": sorted(int16_nodes),
+        "max_drop": None,
         "require_integer": require_integer,
         "integer_io": integer_io,
         "reference": reference,
@@ -109,17 +128,41 @@ def compile(  # noqa: A001
         quantized = None
         if quantize is not None:
             quantized = Path(work) / "quantized.onnx"
-            options = QuantizeOptions(scheme=quantize, calibrator=calibrator, pixels=pixels)
-            quantize_to(
-                model,
-                quantized,
-                calibration,
-                options,
-                preprocess=preprocess,
-                window=window,
-                shapes=shapes,
-                progress=progress,
+            options = QuantizeOptions(
+                scheme=quantize,
+                calibrator=calibrator,
+                equalize=equalize,
+                float_nodes=frozenset(float_nodes),
+                int16_nodes=frozenset(int16_nodes),
+                tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
+                pixels=pixels,
             )
+            if max_drop is None:
+                quantize_to(
+                    model,
+                    quantized,
+                    calibration,
+                    options,
+                    preprocess=preprocess,
+                    window=window,
+                    shapes=shapes,
+                    progress=progress,
+                )
+            else:
+                held = quantize_within(
+                    model,
+                    quantized,
+                    calibration,
+                    options,
+                    max_drop,
+                    metric=metric,
+                    score=score,
+                    preprocess=preprocess,
+                    window=window,
+                    shapes=shapes,
+                    progress=progress,
+                )
+                recorded |= _chosen(held, max_drop)
         stages.begin()
         imported = import_model(quantized or model, {} if quantized else shapes)
         imported = replace(imported, name=model_name(name or model.stem))
@@ -158,6 +201,21 @@ class _Stages:
         if self.progress is not None:
             self.progress(_STAGES[self.done], self.done, len(_STAGES))
         self.done += 1
+
+
+def _chosen(held: Held, max_drop: float) -> dict[str, object]:
+    """What the search for `max_drop` chose, as the manifest records it."""
+    return {
+        "float_nodes": sorted(held.options.float_nodes),
+        "int16_nodes": sorted(held.options.int16_nodes),
+        "max_drop": {
+            "points": max_drop,
+            "metric": held.metric,
+            "float": held.float_figure,
+            "quantized": held.figure,
+            "samples": held.samples,
+        },
+    }
 
 
 def _file(path: str | Path | None) -> dict[str, str | None] | None:

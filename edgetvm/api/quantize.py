@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from edgetvm.api.progress import Progress
@@ -35,6 +35,10 @@ def quantize(
     preprocess: str | Path | None = None,
     window: int | None = None,
     input_type: str | None = None,
+    equalize: bool = True,
+    tensor_calibrators: Mapping[str, str] | None = None,
+    float_nodes: Collection[str] = (),
+    int16_nodes: Collection[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -48,12 +52,25 @@ def quantize(
     preprocess   how the images of `calibration` become numbers
     window       cut each sample [rows, features] into windows of so many rows
     input_type   "uint8": the model's one input, an image, takes pixels 0..255; `preprocess` says what they stand for
+    equalize     balance the ranges of channels across layers first
+    tensor_calibrators  calibrators of single activations, by name
+    float_nodes  names of nodes left in float
+    int16_nodes  names of nodes that get int16 activations
     seed         of what is chosen at random; the same seed gives the same file
 
     Raises an EdgeTVMError that names the tensor or node and says what to do; then nothing was written.
     """
     pixels = None if input_type is None else pixel_input(Path(model), input_type, preprocess, shapes or {})
-    options = QuantizeOptions(scheme=scheme, calibrator=calibrator, seed=seed, pixels=pixels)
+    options = QuantizeOptions(
+        scheme=scheme,
+        calibrator=calibrator,
+        equalize=equalize,
+        float_nodes=frozenset(float_nodes),
+        int16_nodes=frozenset(int16_nodes),
+        tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
+        seed=seed,
+        pixels=pixels,
+    )
     output = Path(output)
     if output.exists():
         raise OutputError(f"{output} exists already", "give the name of a new file")

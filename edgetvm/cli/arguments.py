@@ -46,6 +46,30 @@ def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(positive(extent) for extent in extents.split(",")) if extents else ()
 
 
+def names(text: str) -> tuple[str, ...]:
+    """``a,b``."""
+    return tuple(name for name in text.split(",") if name)
+
+
+def named_calibrator(text: str) -> tuple[str, str]:
+    """``TENSOR=CALIBRATOR``; a name may itself hold a ``=``."""
+    tensor, _, calibrator = text.rpartition("=")
+    if not tensor or calibrator not in api.CALIBRATORS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not TENSOR=CALIBRATOR, one of {', '.join(api.CALIBRATORS)}")
+    return tensor, calibrator
+
+
+def points(text: str) -> float:
+    """A number, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of 0 or more")
+    return number
+
+
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """``--shape``, which may be given once an input."""
     parser.add_argument(
@@ -103,5 +127,28 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
         choices=api.INPUT_TYPES,
         help="uint8: the input takes an image's bytes as they are; mean and std of --preprocess go into the model",
     )
+    group.add_argument("--no-equalize", action="store_true", help="do not balance the ranges of channels first")
+    group.add_argument(
+        "--tensor-calibrator",
+        type=named_calibrator,
+        action="append",
+        default=[],
+        metavar="TENSOR=CALIBRATOR",
+        help="how the range of one activation is chosen; may be repeated",
+    )
+    group.add_argument(
+        "--float-nodes", metavar="A,B", type=names, default=(), help="leave these nodes of the model in float"
+    )
+    group.add_argument(
+        "--int16-nodes", metavar="A,B", type=names, default=(), help="give these nodes int16 activations"
+    )
+    group.add_argument(
+        "--max-drop",
+        metavar="P",
+        type=points,
+        help="lose P hundredths of the metric at most, on labels in --calibration: sensitive layers get more bits",
+    )
+    group.add_argument("--metric", choices=api.METRICS, default="top1", help="what --max-drop is about (default: top1)")
+    group.add_argument("--score", metavar="NAME", help="the output that --metric scores (default: the first)")
     group.add_argument("--require-integer", action="store_true", help="fail if any operator is left in float")
     group.add_argument("--integer-io", action="store_true", help="inputs and outputs as quantized integers")

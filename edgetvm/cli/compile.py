@@ -68,6 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
             preprocess=arguments.preprocess,
             window=arguments.window,
             input_type=arguments.input_type,
+            equalize=not arguments.no_equalize,
+            tensor_calibrators=dict(arguments.tensor_calibrator),
+            float_nodes=arguments.float_nodes,
+            int16_nodes=arguments.int16_nodes,
+            max_drop=arguments.max_drop,
+            metric=arguments.metric,
+            score=arguments.score,
             require_integer=arguments.require_integer,
             integer_io=arguments.integer_io,
             reference=not arguments.no_reference,
@@ -89,6 +96,7 @@ def _summary(package: api.Package, output: str) -> None:
     print_figures(
         f"{manifest['name']} for {name}",
         [
+            *_held(manifest["options"]),
             ("flash", amount(manifest["flash_bytes"], total["flash"])),
             ("RAM", amount(manifest["ram_bytes"], total["ram"])),
             ("arena", amount(manifest["arena"]["bytes"])),
@@ -97,6 +105,16 @@ def _summary(package: api.Package, output: str) -> None:
             ("written to", output),
         ],
     )
+
+
+def _held(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What --max-drop chose."""
+    held = options["max_drop"]
+    if held is None:
+        return []
+    rows = [(held["metric"], f"{held['quantized']:.4f}, float {held['float']:.4f}, over {held['samples']} samples")]
+    rows += [(f"{bits} nodes", ", ".join(options[f"{bits}_nodes"]) or "none") for bits in ("int16", "float")]
+    return rows
 
 
 def _arithmetic(integer: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""Parts of a quantized graph made otherwise, from what its quantization found: no calibration, nothing learned again."""
+"""Parts of a quantized graph made otherwise, out of what its quantization found: no calibration and no learning."""
 
 from __future__ import annotations
 
