@@ -79,6 +79,7 @@ def _dtypes(path: Path) -> dict[str, str]:
     try:
         with np.load(path, allow_pickle=False) as file:
             names: Sequence[str] = file.files
-            return {name: file[name].dtype.name for name in names} if "scale" not in names else {}
+            computed = "scale" in names or "offset" in names
+            return {} if computed else {name: file[name].dtype.name for name in names}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
         return {}
