@@ -21,7 +21,8 @@ from edgetvm.passes.quantize.post_training import quantize_graph, write_graph
 from edgetvm.passes.quantize.quantization import Quantization
 from edgetvm.passes.quantize.search_damage import some, whole_damage
 from edgetvm.passes.quantize.search_fix import find_fixes
-from edgetvm.passes.quantize.search_mixed import mixed_graph
+from edgetvm.passes.quantize.search_mixed import Mix, mixed_graph
+from edgetvm.passes.quantize.search_plain import unlearned
 from edgetvm.report.damage import DamageReport, rank, ranked_units, with_figures, with_suggestions
 from edgetvm.report.figure import Judge, judge
 from edgetvm.report.tensors import compare_tensors
@@ -79,13 +80,17 @@ def debug_accuracy(
     report = _examine(path.name, chosen.name, made, samples, judged, progress)
     if fix:
         fitted, held = _split(samples)
-        parted = quantize(fitted, options)
-        found = find_fixes(
-            parted,
-            ranked_units(parted, report.layers),
-            lambda wanted: quantize(fitted, wanted),
-            lambda of, mix: whole_damage(of.graph, mixed_graph(of, mix), held).sqnr_db,
-        )
+
+        def plain(wanted: QuantizeOptions) -> Quantization:
+            quick = quantize(fitted, replace(wanted, adaround=False, bias_correction="none"))
+            return replace(unlearned(quick, some(fitted, SAMPLES)), options=wanted)
+
+        def measure(of: Quantization, mix: Mix) -> float:
+            return whole_damage(of.graph, mixed_graph(of, mix), held).sqnr_db
+
+        parted = plain(options)
+        units = ranked_units(parted, report.layers)
+        found = find_fixes(parted, units, plain, measure, lambda wanted: measure(quantize(fitted, wanted), Mix()))
         report = replace(report, trials=found.trials, options=_as_arguments(found.options))
         if found.options != options:
             made = quantize(samples, found.options)
@@ -105,9 +110,10 @@ def _examine(
 ) -> DamageReport:
     looked_at = some(samples, SAMPLES)
     whole = whole_damage(made.graph, made.result, looked_at)
-    layers = with_suggestions(made, rank(made, looked_at, whole, progress), looked_at, progress)
+    plain = unlearned(made, looked_at)
+    layers = with_suggestions(plain, rank(plain, looked_at, progress), looked_at, progress)
     if judged is not None:
-        layers = with_figures(made, layers, judged.value)
+        layers = with_figures(plain, layers, judged.value)
     return DamageReport(
         model=model,
         target=target,

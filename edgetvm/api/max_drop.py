@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgetvm.api.progress import Progress
 from edgetvm.errors import DataError, UnsupportedError
+from edgetvm.importers.graph import Graph
 from edgetvm.importers.onnx import interface
 from edgetvm.importers.read import read_model
 from edgetvm.oracle.data import load_data
@@ -19,6 +20,7 @@ from edgetvm.passes.quantize.quantization import Quantization
 from edgetvm.passes.quantize.search_damage import damages, some
 from edgetvm.passes.quantize.search_drop import Sensitivity, cheapest_mix
 from edgetvm.passes.quantize.search_mixed import Mix, mixed_graph, only
+from edgetvm.passes.quantize.search_plain import unlearned
 from edgetvm.passes.quantize.search_units import find_units
 from edgetvm.report.figure import judge
 
@@ -82,16 +84,26 @@ def quantize_within(
         )
     made = quantize_graph(model, data, options, progress, shapes)
 
-    def holds(mix: Mix) -> bool:
-        return labelled.holds(mixed_graph(made, mix), limit)
+    if labelled.holds(made.result, limit):
+        write_graph(made.result, output)
+        return Held(options, metric, best, labelled.value(made.result), data.count)
+    plain = unlearned(made, some(data, _SAMPLES))
 
-    mix = Mix() if holds(Mix()) else cheapest_mix(_sensitivities(made, data, progress), holds, options.scheme == "int8")
+    def held(mix: Mix) -> Graph | None:
+        """Weights learned for int8 everywhere may do harm where a layer before them is mended; either will do."""
+        graphs = (mixed_graph(of, mix) for of in (made, plain))
+        return next((graph for graph in graphs if labelled.holds(graph, limit)), None)
+
+    found = _sensitivities(plain, data, progress)
+    mix = cheapest_mix(found, lambda mix: held(mix) is not None, options.scheme == "int8")
     if mix is None:
         raise UnsupportedError(
             f"{model.name}: {metric} {limit:.4f} on {calibration} is not held, not even in float ({best:.4f})",
             hint="allow a larger --max-drop",
         )
-    chosen = mixed_graph(made, mix)
+    chosen = quantize_graph(model, data, mix.options(options), progress, shapes).result
+    if not labelled.holds(chosen, limit):
+        chosen = held(mix) or chosen
     write_graph(chosen, output)
     return Held(mix.options(options), metric, best, labelled.value(chosen), data.count)
 

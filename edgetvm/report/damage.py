@@ -12,7 +12,7 @@ from edgetvm.passes.integer.lower import FloatOperator
 from edgetvm.passes.quantize.choose_calibrator import CALIBRATORS
 from edgetvm.passes.quantize.layers import OPERATORS
 from edgetvm.passes.quantize.quantization import Quantization
-from edgetvm.passes.quantize.search_damage import Damage, Progress, damages
+from edgetvm.passes.quantize.search_damage import Progress, damages
 from edgetvm.passes.quantize.search_fix import Trial
 from edgetvm.passes.quantize.search_mixed import Mix, only
 from edgetvm.passes.quantize.search_units import Unit, find_units
@@ -30,7 +30,7 @@ class LayerDamage:
 
     nodes        the layer and what is computed in its kernel
     sqnr_db      of the worst output
-    share        of the noise of the whole quantized model; the shares of all layers need not sum to 1
+    share        of the noise of all layers, each quantized alone
     figure       on labelled data; None without, or of a layer further down
     suggestions  what would help, best first, in words
     """
@@ -81,17 +81,18 @@ class DamageReport:
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
-def rank(made: Quantization, data: Dataset, whole: Damage, progress: Progress | None = None) -> list[LayerDamage]:
-    """Every unit of the quantized graph, most costly first."""
+def rank(made: Quantization, data: Dataset, progress: Progress | None = None) -> list[LayerDamage]:
+    """Every unit of the quantized graph, most costly first. `made` should have no learned weights."""
     units = find_units(made.graph, made.places)
     found = damages(made.graph, {unit.name: only(made, unit) for unit in units}, data, progress)
+    total = sum(damage.noise for damage in found.values()) or 1.0
     layers = [
         LayerDamage(
             unit.name,
             unit.operator,
             tuple(node.name for node in unit.nodes),
             found[unit.name].sqnr_db,
-            found[unit.name].noise / whole.noise if whole.noise else 0.0,
+            found[unit.name].noise / total,
             found[unit.name].max_abs,
         )
         for unit in units

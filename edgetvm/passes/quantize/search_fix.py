@@ -13,6 +13,7 @@ from .search_units import Unit
 
 PAYS_DB = 0.5  # least gain at the outputs of what costs nothing on the device
 PAYS_COSTLY_DB = 2.0  # of int16 activations, and of float
+ENOUGH_DB = 35.0  # at the outputs: no layer needs more bits then
 FLOAT_BEATS_DB = 3.0  # by what float must beat int16 to be taken instead
 _UNITS = 8  # the most costly ones, of which so many in a row may come without a fix that pays
 _IN_VAIN = 3
@@ -39,14 +40,21 @@ class Fixed:
 
 
 def find_fixes(
-    made: Quantization, ranked: Sequence[Unit], requantize: Callable[[QuantizeOptions], Quantization], measure: Measure
+    plain: Quantization,
+    ranked: Sequence[Unit],
+    requantize: Callable[[QuantizeOptions], Quantization],
+    measure: Measure,
+    measure_whole: Callable[[QuantizeOptions], float],
 ) -> Fixed:
     """Try, for the model and then for its units from the most costly on, and keep what pays.
 
-    `measure` must look at samples that `made` was not quantized by.
+    plain, requantize       a model without learned weights, so that each fix is judged by itself; and that of other
+                            options
+    measure, measure_whole  of a mix of such a model, and of the model with all that options ask for; on samples that
+                            neither was quantized by
     """
-    search = _Search(made, measure)
-    toggled = replace(made.options, equalize=not made.options.equalize)
+    search = _Search(plain, measure)
+    toggled = replace(plain.options, equalize=not plain.options.equalize)
     search.try_model(f"equalization {'on' if toggled.equalize else 'off'}", requantize(toggled))
     in_vain = 0
     for unit in ranked[:_UNITS]:
@@ -58,13 +66,12 @@ def find_fixes(
         if in_vain == _IN_VAIN:
             break
     options = search.mix.options(search.made.options)
-    if search.mix == Mix():
+    if options == plain.options:
         return Fixed(options, tuple(search.trials))
-    # Weights were learned for the model without the fixes: learned anew they must pay too.
-    again = measure(requantize(options), Mix())
-    kept = again >= measure(search.made, Mix()) + PAYS_DB
-    search.trials.append(Trial("all of these, quantized anew", measure(search.made, Mix()), again, kept))
-    return Fixed(options if kept else search.made.options, tuple(search.trials))
+    before, after = measure_whole(plain.options), measure_whole(options)
+    kept = after >= before + PAYS_DB
+    search.trials.append(Trial("all that was kept, weights learned", before, after, kept))
+    return Fixed(options if kept else plain.options, tuple(search.trials))
 
 
 class _Search:
@@ -99,6 +106,8 @@ class _Search:
 
     def try_bits(self, unit: Unit) -> None:
         """Int16 activations, or float where that is not enough."""
+        if self.db >= ENOUGH_DB:
+            return
         levels = {"float": replace(self.mix, float_nodes=self.mix.float_nodes | unit.names)}
         if self.made.options.scheme == "int8":
             levels = {"int16": replace(self.mix, int16_nodes=self.mix.int16_nodes | unit.names)} | levels
