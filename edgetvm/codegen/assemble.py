@@ -16,18 +16,20 @@ from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import plan_memory
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
-from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.schedule.types import Constants, ScheduledKernel
 
 
-def constant_operands(program: Program) -> dict[str, frozenset[int]]:
-    """For each kernel the positions of the inputs that are constants in every call of it."""
-    positions: dict[str, frozenset[int]] = {}
+def constant_operands(program: Program) -> dict[str, Constants]:
+    """For each kernel the inputs that are constants in every call of it, with their data in each."""
+    operands: dict[str, Constants] = {}
     for call in program.calls:
         if call.kernel == COPY:
             continue
-        constant = frozenset(i for i, value in enumerate(call.inputs) if program.values[value].data is not None)
-        positions[call.kernel] = positions.get(call.kernel, constant) & constant
-    return positions
+        data = {i: program.values[value].data for i, value in enumerate(call.inputs)}
+        constant = {i: np.asarray(array) for i, array in data.items() if array is not None}
+        earlier = operands.get(call.kernel, dict.fromkeys(constant, ()))
+        operands[call.kernel] = {i: (*earlier[i], array) for i, array in constant.items() if i in earlier}
+    return operands
 
 
 def assemble(

@@ -13,26 +13,26 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.simplify import inline_elementwise
-from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.schedule.types import Constants, ScheduledKernel
 
-Rule = Callable[[Schedule, Machine, frozenset[int]], dict[int, int] | None]
+Rule = Callable[[Schedule, Machine, Constants], dict[int, int] | None]
 
 # In order of preference; the last one never declines.
 RULES: list[Rule] = [register_tile, elementwise]
 
 
 def schedule_module(
-    module: tvm.IRModule, machine: Machine, constants: Mapping[str, frozenset[int]]
+    module: tvm.IRModule, machine: Machine, constants: Mapping[str, Constants]
 ) -> dict[str, ScheduledKernel]:
     """Schedule every PrimFunc of `module`. `constants` has the constant operands of each kernel."""
     return {
-        variable.name_hint: schedule_kernel(func, machine, constants.get(variable.name_hint, frozenset()))
+        variable.name_hint: schedule_kernel(func, machine, constants.get(variable.name_hint, {}))
         for variable, func in module.functions.items()
         if isinstance(func, tirx.PrimFunc)
     }
 
 
-def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: frozenset[int]) -> ScheduledKernel:
+def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     """Schedule one PrimFunc by the first rule that fits."""
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+import numpy as np
 from tvm import tirx
+
+# What a rule knows of a kernel's constant operands: by position, the array of every call of the kernel.
+Constants: TypeAlias = Mapping[int, tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tvm.s_tir.schedule import LoopRV, SBlockRV
 from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
+from edgetvm.schedule.types import Constants
 
 THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool's own have 8 MiB
 
@@ -35,7 +36,7 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def register_tile(sch: Schedule, machine: Machine, constants: frozenset[int]) -> dict[int, int] | None:
+def register_tile(sch: Schedule, machine: Machine, constants: Constants) -> dict[int, int] | None:
     """Schedule a function with exactly one reduction; None when the rule does not apply.
 
     Returns the packing of constant operands (see `ScheduledKernel`).
@@ -190,7 +191,7 @@ def _fusable(block: s_tir.SBlock) -> bool:
     return True
 
 
-def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: frozenset[int]) -> dict[int, int]:
+def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: Constants) -> dict[int, int]:
     """Let the columns of one tile lie together in constant operands."""
     block = sch.get(main)
     column = facts.spatial_axes(block)[-1]
