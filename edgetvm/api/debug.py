@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgetvm.api.progress import Progress
+from edgetvm.api.quantize import move_to
 from edgetvm.errors import DataError, OutputError
 from edgetvm.importers.graph import Graph
 from edgetvm.importers.onnx import interface
@@ -101,7 +102,9 @@ def debug_accuracy(
                 fixed_float_operators=_left_in_float(made.result),
             )
     if output is not None:
-        write_graph(made.result, Path(output))
+        with tempfile.TemporaryDirectory(prefix="edgetvm-") as work:
+            write_graph(made.result, Path(work) / "quantized.onnx")
+            move_to(Path(work) / "quantized.onnx", Path(output))
     return report
 
 

@@ -18,7 +18,7 @@ from edgetvm.passes.quantize.choose_calibrator import CALIBRATORS
 from edgetvm.passes.quantize.options import SCHEMES, QuantizedModel, QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_model
 
-__all__ = ["CALIBRATORS", "INPUT_TYPES", "SCHEMES", "pixel_input", "quantize", "quantize_to"]
+__all__ = ["CALIBRATORS", "INPUT_TYPES", "SCHEMES", "move_to", "pixel_input", "quantize", "quantize_to"]
 
 INPUT_TYPES = ("uint8",)
 
@@ -85,11 +85,16 @@ def quantize(
             shapes=shapes or {},
             progress=progress,
         )
-        try:
-            shutil.move(made.path, output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
+        move_to(made.path, output)
     return QuantizedModel(output, made.tensors, made.notes)
+
+
+def move_to(made: Path, output: Path) -> None:
+    """A file that is complete becomes what the user asked for."""
+    try:
+        shutil.move(made, output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
 def quantize_to(

@@ -54,7 +54,7 @@ def subparsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def test_the_commands() -> None:
-    assert re.findall(r"^## edgetvm (\w+)", CLI.read_text(), re.MULTILINE) == list(subparsers())
+    assert re.findall(r"^## edgetvm ([\w-]+)", CLI.read_text(), re.MULTILINE) == list(subparsers())
 
 
 @pytest.mark.parametrize("command", subparsers())

@@ -18,7 +18,7 @@ from tests.deploy import hand_made
 from tests.report.test_reports import package
 
 COMPILE = ["compile", "m.onnx", "--target", "host", "-o", "out"]
-NAMES = [command.__name__.split(".")[-1] for command in COMMANDS]
+NAMES = [command.__name__.split(".")[-1].replace("_", "-") for command in COMMANDS]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -40,6 +40,13 @@ Captured = pytest.CaptureFixture[str]
         ([*COMPILE, "--quantize", "int3"], "invalid choice: 'int3'"),
         ([*COMPILE, "--calibrator", "guess"], "invalid choice: 'guess'"),
         ([*COMPILE, "--window", "0"], "'0' is not a whole number"),
+        ([*COMPILE, "--max-drop", "-1"], "'-1' is not a number of 0 or more"),
+        ([*COMPILE, "--max-drop", "half"], "'half' is not a number of 0 or more"),
+        ([*COMPILE, "--metric", "mse"], "invalid choice: 'mse'"),
+        ([*COMPILE, "--tensor-calibrator", "x=guess"], "'x=guess' is not TENSOR=CALIBRATOR"),
+        (["debug-accuracy", "m.onnx", "--target", "host"], "--calibration"),
+        (["debug-accuracy", "m.onnx", "--calibration", "d.npz"], "--target"),
+        (["debug-accuracy", "m.onnx", "--scheme", "int8-dynamic"], "invalid choice: 'int8-dynamic'"),
         (["verify"], "DIR"),
         (["verify", "p", "--samples", "0"], "'0' is not a whole number"),
         (["verify", "p", "--samples", "many"], "'many' is not a whole number"),
@@ -62,9 +69,7 @@ def test_abbreviations_are_no_options(capsys: Captured) -> None:
     assert "--opt" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "argv", [["--help"], ["--version"], *[[c.__name__.split(".")[-1], "--help"] for c in COMMANDS]]
-)
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], *[[name, "--help"] for name in NAMES]])
 def test_help_is_no_error(argv: list[str], capsys: Captured) -> None:
     assert main(argv) == 0
     printed = capsys.readouterr()

@@ -60,7 +60,7 @@ def activation_with_an_outlier(path: Path) -> Path:
     return _save(path, nodes, constants)
 
 
-def samples(path: Path, model: Path, count: int = 64, labels: bool = True) -> Path:
+def samples(path: Path, model: Path, count: int = 48, labels: bool = True) -> Path:
     """Random inputs; the labels are what the float model says, so that its top-1 is 1."""
     x = inputs(count)
     y = _outputs(model, x).argmax(axis=1)

@@ -96,7 +96,9 @@ class _Search:
             return
         self.tried.add(group)
         others = tuple(pair for pair in self.mix.tensor_calibrators if pair[0] != value)
-        mixes = {name: replace(self.mix, tensor_calibrators=(*others, (value, name))) for name in CALIBRATORS}
+        current = {self.made.places.group[tensor.name]: tensor.calibrator for tensor in self.made.tensors}[group]
+        names = [name for name in CALIBRATORS if name != current]
+        mixes = {name: replace(self.mix, tensor_calibrators=(*others, (value, name))) for name in names}
         after = {name: self.measure(self.made, mix) for name, mix in mixes.items()}
         best = max(after, key=lambda name: after[name])
         kept = after[best] >= self.db + PAYS_DB
