@@ -11,11 +11,11 @@ from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import move_to
 from edgetvm.errors import DataError, OutputError
 from edgetvm.importers.graph import Graph
-from edgetvm.importers.onnx import interface
+from edgetvm.importers.onnx import interface, unsupported
 from edgetvm.importers.read import import_model, read_model
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Dataset
-from edgetvm.passes.integer.lower import FloatOperator
+from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.pipeline import optimize
 from edgetvm.passes.quantize.options import QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_graph, write_graph
@@ -67,7 +67,9 @@ def debug_accuracy(
         raise DataError(f"--scheme {scheme} has no tensors to compare", f"choose from {', '.join(DEBUG_SCHEMES)}")
     if output is not None and Path(output).exists():
         raise OutputError(f"{output} exists already", "give the name of a new file")
-    graph, _ = read_model(path, shapes)
+    graph, refusals = read_model(path, shapes)
+    if refusals:
+        raise unsupported(path, refusals)
     inputs, _ = interface(graph)
     rule = Path(preprocess) if preprocess else None
     samples = load_data(Path(calibration), inputs, rule, None, window)

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgetvm.api.progress import Progress
 from edgetvm.errors import DataError, UnsupportedError
 from edgetvm.importers.graph import Graph
-from edgetvm.importers.onnx import interface
+from edgetvm.importers.onnx import interface, unsupported
 from edgetvm.importers.read import read_model
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Dataset
@@ -71,7 +71,9 @@ def quantize_within(
             "--max-drop does not go with --input-type",
             "compile without --input-type first, then give the --float-nodes and --int16-nodes that were chosen",
         )
-    graph, _ = read_model(model, shapes)
+    graph, refusals = read_model(model, shapes)
+    if refusals:
+        raise unsupported(model, refusals)
     data = load_data(Path(calibration), interface(graph)[0], Path(preprocess) if preprocess else None, None, window)
     labelled = judge(data, graph, metric, score)
     best = labelled.value(graph)
