@@ -16,7 +16,7 @@ from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import plan_memory
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
-from edgetvm.schedule.types import Constants, ScheduledKernel
+from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
 
 
 def constant_operands(program: Program) -> dict[str, Constants]:
@@ -48,7 +48,7 @@ def assemble(
     check_types(program.values)
     order = list(dict.fromkeys(call.kernel for call in program.calls if call.kernel != COPY))
     symbols = {kernel: f"{model.name}_k{i}_{_short(kernel)}" for i, kernel in enumerate(order)}
-    reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].func) for kernel in order}
+    reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].blocks) for kernel in order}
 
     def lower_one(kernel: str) -> LoweredKernel:
         nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
@@ -87,27 +87,21 @@ def _may_overlap(kernel: LoweredKernel) -> LoweredKernel:
 def _pack_constants(program: Program, scheduled: Mapping[str, ScheduledKernel]) -> Program:
     """Lay constants out as their kernels read them."""
     values = list(program.values)
-    packed: dict[tuple[int, int], int] = {}
+    packed: dict[tuple[int, Packing], int] = {}
     calls: list[Call] = []
     for call in program.calls:
         inputs = list(call.inputs)
-        for position, block in scheduled[call.kernel].packing.items() if call.kernel != COPY else ():
-            key = (program.root(inputs[position]), block)
+        for position, packing in scheduled[call.kernel].packing.items() if call.kernel != COPY else ():
+            key = (program.root(inputs[position]), packing)
             if key not in packed:
                 origin = program.values[key[0]]
                 # A view of the constant gives the shape that the kernel sees.
-                data = pack(np.asarray(origin.data).reshape(program.values[inputs[position]].shape), block)
+                data = packing.pack(np.asarray(origin.data).reshape(program.values[inputs[position]].shape))
                 packed[key] = len(values)
-                values.append(Value(f"{origin.name}_{block}", data.shape, origin.dtype, len(values), data))
+                values.append(Value(f"{origin.name}_{packing.label}", data.shape, origin.dtype, len(values), data))
             inputs[position] = packed[key]
         calls.append(replace(call, inputs=tuple(inputs)))
     return replace(program, values=tuple(values), calls=tuple(calls))
-
-
-def pack(data: np.ndarray, block: int) -> np.ndarray:
-    """`[..., N]` -> `[N / block, ..., block]`."""
-    rows = data.reshape(*data.shape[:-1], data.shape[-1] // block, block)
-    return np.ascontiguousarray(np.moveaxis(rows, -2, 0))
 
 
 def _short(kernel: str) -> str:

@@ -13,9 +13,9 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.simplify import inline_elementwise
-from edgetvm.schedule.types import Constants, ScheduledKernel
+from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
 
-Rule = Callable[[Schedule, Machine, Constants], dict[int, int] | None]
+Rule = Callable[[Schedule, Machine, Constants], Answer]
 
 # In order of preference; the last one never declines.
 RULES: list[Rule] = [register_tile, elementwise]
@@ -37,10 +37,13 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
         inline_elementwise(sch)
+        before = sch.mod["main"]
         try:
-            packing = rule(sch, machine, constants)
+            answer = rule(sch, machine, constants)
         except ScheduleError:
             continue  # TVM refused a step: a simpler rule gives a slower kernel, never a wrong one
-        if packing is not None:
-            return ScheduledKernel(sch.mod["main"], rule.__name__, packing)
+        if isinstance(answer, Loops):
+            return ScheduledKernel(answer.func, rule.__name__, answer.packing, before)
+        if answer is not None:
+            return ScheduledKernel(sch.mod["main"], rule.__name__, answer)
     return ScheduledKernel(func.with_attr("global_symbol", "main"), "unscheduled")

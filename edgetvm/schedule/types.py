@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from tvm import tirx
@@ -13,14 +13,43 @@ from tvm import tirx
 Constants: TypeAlias = Mapping[int, tuple[np.ndarray, ...]]
 
 
+class Packing(Protocol):
+    """How a constant is laid out for a kernel. Equal packings give equal data of equal names."""
+
+    @property
+    def label(self) -> str:
+        """Letters, digits and underscores for the name of the packed constant."""
+
+    def pack(self, data: np.ndarray) -> np.ndarray:
+        """The array that the kernel reads."""
+
+
+@dataclass(frozen=True)
+class Loops:
+    """What a rule gives that writes its loops itself instead of transforming those of the schedule."""
+
+    func: tirx.PrimFunc
+    packing: Mapping[int, Packing]
+
+
+# A rule's answer: written loops; or of a transformed schedule, how constant operands are laid out; or that the
+# rule does not apply.
+Answer: TypeAlias = Loops | Mapping[int, Packing] | None
+
+
 @dataclass(frozen=True)
 class ScheduledKernel:
     """A scheduled PrimFunc, the rule that fired, and how constants must be laid out for it.
 
-    `packing` maps the position of a constant parameter to a block size NR: the kernel reads the
-    constant `[..., N]` as `[N / NR][...][NR]`.
+    `packing` maps the position of a constant parameter to its layout. `blocks` is the function as it was in
+    blocks, in which elements keep their order of being read and written; `func` itself if the rule left it so.
     """
 
     func: tirx.PrimFunc
     rule: str
-    packing: Mapping[int, int] = field(default_factory=dict)
+    packing: Mapping[int, Packing] = field(default_factory=dict)
+    written_from: tirx.PrimFunc | None = None
+
+    @property
+    def blocks(self) -> tirx.PrimFunc:
+        return self.written_from or self.func

@@ -13,7 +13,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from edgetvm.codegen.assemble import constant_operands, pack
+from edgetvm.codegen.assemble import constant_operands
 from edgetvm.codegen.lower import LoweredKernel, build, lower
 from edgetvm.codegen.objects import runtime_sources
 from edgetvm.codegen.program import Program, extract_program
@@ -83,8 +83,8 @@ def run(scheduled: Scheduled, inputs: Sequence[np.ndarray]) -> np.ndarray:
         for position, index in enumerate(call.inputs):
             value = program.values[index]
             if value.data is not None:
-                block = scheduled.kernels[call.kernel].packing.get(position)
-                sources.append(guarded(value.data if block is None else pack(value.data, block)))
+                packing = scheduled.kernels[call.kernel].packing.get(position)
+                sources.append(guarded(value.data if packing is None else packing.pack(value.data)))
             else:
                 sources.append(memory[program.root(index)])
         for index in call.outputs:

@@ -12,7 +12,7 @@ from onnx import helper
 from tvm import relax
 
 import edgetvm
-from edgetvm.codegen.assemble import pack
+from edgetvm.schedule.packing import Panels
 from tests.importers.models import save
 from tests.schedule.kernels import MACHINES, assert_close, run, schedule
 
@@ -29,7 +29,7 @@ WIDE = 512
 )
 def test_law_a_panel_holds_its_columns(leading: list[int], panels: int, block: int, dtype: str) -> None:
     data = np.arange(int(np.prod(leading)) * panels * block).astype(dtype).reshape(*leading, panels * block)
-    packed = pack(data, block)
+    packed = Panels(block).pack(data)
     assert packed.shape == (panels, *leading, block)
     assert packed.flags.c_contiguous
     for panel in range(panels):
@@ -40,8 +40,10 @@ def test_law_a_panel_holds_its_columns(leading: list[int], panels: int, block: i
 def test_constant_weights_are_packed(target: str) -> None:
     a, b = np.ones((4, 8), np.float32), np.random.default_rng(0).standard_normal((8, WIDE)).astype(np.float32)
     scheduled = schedule(lambda p, emit: relax.op.matmul(p[0], relax.const(b)), [a], target)
-    ((position, block),) = scheduled.only.packing.items()
+    ((position, packing),) = scheduled.only.packing.items()
     assert position == 1
+    assert isinstance(packing, Panels)
+    block = packing.block
     assert 1 < block < WIDE
     assert WIDE % block == 0
     assert [int(extent) for extent in scheduled.only.func.params[1].shape] == [WIDE // block, 8, block]

@@ -7,10 +7,10 @@ from tvm.s_tir import Schedule
 from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vectorize_last
-from edgetvm.schedule.types import Constants
+from edgetvm.schedule.types import Constants, Packing
 
 
-def elementwise(sch: Schedule, machine: Machine, constants: Constants) -> dict[int, int] | None:
+def elementwise(sch: Schedule, machine: Machine, constants: Constants) -> dict[int, Packing] | None:
     """Vectorise blocks without reductions; fits every function, so it never declines."""
     del constants
     for block in facts.all_blocks(sch):

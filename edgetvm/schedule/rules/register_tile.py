@@ -15,9 +15,10 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 from edgetvm.schedule import analysis as facts
+from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
-from edgetvm.schedule.types import Constants
+from edgetvm.schedule.types import Constants, Packing
 
 THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool's own have 8 MiB
 
@@ -36,7 +37,7 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def register_tile(sch: Schedule, machine: Machine, constants: Constants) -> dict[int, int] | None:
+def register_tile(sch: Schedule, machine: Machine, constants: Constants) -> dict[int, Packing] | None:
     """Schedule a function with exactly one reduction; None when the rule does not apply.
 
     Returns the packing of constant operands (see `ScheduledKernel`).
@@ -191,12 +192,12 @@ def _fusable(block: s_tir.SBlock) -> bool:
     return True
 
 
-def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: Constants) -> dict[int, int]:
+def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: Constants) -> dict[int, Packing]:
     """Let the columns of one tile lie together in constant operands."""
     block = sch.get(main)
     column = facts.spatial_axes(block)[-1]
     params = list(sch.mod["main"].params)
-    packing: dict[int, int] = {}
+    packing: dict[int, Packing] = {}
 
     def panels(*at: tirx.Expr) -> list[tirx.Expr]:
         return [at[-1] // tile.columns, *at[:-1], at[-1] % tile.columns]
@@ -210,7 +211,7 @@ def _pack_weights(sch: Schedule, main: SBlockRV, tile: Tile, constants: Constant
         if load.indices[-1].same_as(column.var) and int(load.source.shape[-1]) == facts.extent(column):
             region = next(i for i, read in enumerate(block.reads) if read.source.same_as(load.source))
             sch.transform_layout(main, ("read", region), _index_map(panels, len(load.indices)))
-            packing[position] = tile.columns
+            packing[position] = Panels(tile.columns)
             block = sch.get(main)
             params = list(sch.mod["main"].params)
             column = facts.spatial_axes(block)[-1]
