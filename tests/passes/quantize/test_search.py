@@ -22,6 +22,7 @@ from edgetvm.passes.quantize.quantization import Quantization
 from edgetvm.passes.quantize.search_damage import damages, dequantized, measured_values, some
 from edgetvm.passes.quantize.search_drop import Sensitivity, _fewest, cheapest_mix
 from edgetvm.passes.quantize.search_mixed import Mix, mixed_graph, only, rescaled
+from edgetvm.passes.quantize.search_plain import unlearned
 from edgetvm.passes.quantize.search_units import Unit, find_units
 from edgetvm.passes.quantize.session import Session
 from edgetvm.passes.quantize.weights import LayerWeights, bias_scale
@@ -100,6 +101,24 @@ def test_a_bias_keeps_its_value(bias: list[int], before: float, after: float) ->
     wanted = np.array(bias) * bias_scale(scale, before).astype(np.float64)
     steps = bias_scale(changed.scale, after).astype(np.float64)
     assert (np.abs(changed.bias * steps - wanted) <= steps * 0.5 * 1.001 + np.abs(wanted) * 1e-6).all()
+
+
+def test_weights_that_know_nothing_of_each_other(digits: Path, data: Dataset) -> None:
+    """The same, whatever was learned: rounded to the nearest, on the same scales of activations."""
+    found = []
+    for adaround, correction in ((True, "empirical"), (False, "none")):
+        made = quantize_graph(digits, data, QuantizeOptions(adaround=adaround, bias_correction=correction))
+        plain = unlearned(made, data)
+        assert [node.name for node in plain.result.nodes] == [node.name for node in made.result.nodes]
+        assert plain.affines == made.affines
+        found.append(plain)
+    for key, layer in found[0].layers.items():
+        first, second = (plain.weights[key] for plain in found)
+        assert np.array_equal(first.integers, second.integers)
+        assert np.array_equal(first.bias, second.bias)
+        weights = found[0].graph.constants[layer.weights]
+        error = np.abs(first.real() - weights).reshape(len(weights), -1).max(axis=1)
+        assert (error <= first.scale * 0.5001).all()
 
 
 def test_damage_is_measured_before_the_softmax(made: Quantization) -> None:
