@@ -54,7 +54,7 @@ def convolve(
 ) -> tvm.ir.Call:
     """`x` [N, H, W, C] and `w` [KH, KW, C / groups, M] of int8 or int16; sums of `dtype` int32 or int64.
 
-    `padding` is top, left, bottom, right.
+    `padding` is top, left, bottom, right. An `x` of uint8 holds codes that are read less 128.
     """
     attributes = {"strides": list(strides), "padding": list(padding), "dilation": list(dilation)}
     return call(OPERATOR, [x, w], **attributes, groups=groups, pad_value=pad_value, dtype=dtype)

@@ -14,6 +14,7 @@ from edgetvm.operators.legalize import LEGALIZE
 from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.integer.lower import FloatOperator, is_quantized, lower_to_integers
 from edgetvm.passes.provenance import trace_sources
+from edgetvm.passes.read_bytes import ReadBytes
 from edgetvm.passes.sink_transposes import SinkTransposes
 
 # Reshapes cost nothing: they stay operators, which the memory planner turns into views.
@@ -40,7 +41,7 @@ class OptimizedModel:
 
 def graph_passes() -> list[tvm.transform.Pass]:
     """Passes on operators."""
-    return [SinkTransposes(), relax.transform.DeadCodeElimination()]
+    return [SinkTransposes(), ReadBytes(), relax.transform.DeadCodeElimination()]
 
 
 def loop_passes() -> list[tvm.transform.Pass]:

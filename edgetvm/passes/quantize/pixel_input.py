@@ -76,7 +76,7 @@ class PixelInput:
             while output in result.types:
                 output += "_"
             result.types[output] = Tensor("float32", graph.types[self.value].shape)
-            name = f"{self.value}_{op}"
+            name = f"{self.value}_pixels_{op}"
             made.append(Node(op, "", VERSION, name, (name,), (source, *names), (output,), {}))
 
         scale, zero = (self.scale, self.zero) if self.folded else (1.0, 0)
