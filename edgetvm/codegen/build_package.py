@@ -17,7 +17,7 @@ from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_fi
 from edgetvm.codegen.sizes import Sizes, measure
 from edgetvm.codegen.templates import emit_cmake, emit_example
 from edgetvm.importers.tflite_file import is_tflite
-from edgetvm.passes.integer.lower import FloatOperator
+from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.toolchain import archive, link_shared
 from edgetvm.target.types import Target

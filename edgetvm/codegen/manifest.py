@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.program import Call, Program
-from edgetvm.passes.integer.lower import FloatOperator
+from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 
 FORMAT_VERSION = 1

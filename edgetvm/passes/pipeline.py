@@ -12,7 +12,8 @@ from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.legalize import LEGALIZE
 from edgetvm.passes.elementwise_kernel import MarkElementwise
-from edgetvm.passes.integer.lower import FloatOperator, is_quantized, lower_to_integers
+from edgetvm.passes.integer.in_float import FloatOperator
+from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.read_bytes import ReadBytes
 from edgetvm.passes.sink_transposes import SinkTransposes

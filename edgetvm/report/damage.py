@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edgetvm.importers.graph import Graph
 from edgetvm.oracle.dataset import Dataset
-from edgetvm.passes.integer.lower import FloatOperator
+from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.quantize.choose_calibrator import CALIBRATORS
 from edgetvm.passes.quantize.layers import OPERATORS
 from edgetvm.passes.quantize.quantization import Quantization

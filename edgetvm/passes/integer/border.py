@@ -10,10 +10,9 @@ from tvm.ir import Expr
 
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import TensorInfo
+from edgetvm.passes.integer.calls import SIGNED, name_of, parameters_of
 from edgetvm.passes.integer.context import dtype_of
-
-# Codes are held signed: the kernels of every target know one kind.
-SIGNED = {"int8": "int8", "uint8": "int8", "int16": "int16", "uint16": "int16"}
+from edgetvm.passes.integer.real import Integer, Quantized, Value
 
 
 def quantized_input(main: relax.Function, param: relax.Var, info: TensorInfo) -> tuple[relax.Var, TensorInfo]:
@@ -45,34 +44,23 @@ def with_parameters(main: relax.Function, param: relax.Var, info: TensorInfo, op
     return info
 
 
+def quantized_output(value: Value, info: TensorInfo) -> tuple[Expr, TensorInfo]:
+    """The codes in place of a float output, and what they mean. Raises UnsupportedError if there are none."""
+    if not isinstance(value, Quantized):
+        raise UnsupportedError(
+            f"output '{info.name}' is not quantized: integer output cannot be given", "leave --integer-io out"
+        )
+    return value.expr, replace(info, dtype=dtype_of(value.expr), scale=value.scale, zero_point=value.zero)
+
+
+def described(value: Value, info: TensorInfo) -> TensorInfo:
+    """What the codes of an integer output mean, if it was quantized."""
+    if not isinstance(value, Integer) or value.scale is None:
+        return info
+    return replace(info, scale=value.scale, zero_point=value.zero)
+
+
 def _users(main: relax.Function, param: relax.Var) -> list[tvm.ir.Call]:
     bindings = [binding.value for block in main.body.blocks for binding in block.bindings]
     calls = [value for value in bindings if isinstance(value, tvm.ir.Call)]
     return [call for call in calls if any(argument.same_as(param) for argument in call.args)]
-
-
-def name_of(expr: Expr) -> str:
-    """The name of the operator that a call applies; empty for anything else."""
-    return str(expr.op.name) if isinstance(expr, tvm.ir.Call) and isinstance(expr.op, tvm.ir.Op) else ""
-
-
-def parameters_of(expr: tvm.ir.Call) -> tuple[float, int] | None:
-    """Scale and zero point of a whole tensor; None where they are not constant, or one a channel."""
-    if not all(isinstance(argument, tvm.ir.GenericConst) for argument in expr.args[1:]):
-        return None
-    scale, zero = (argument.value.numpy() for argument in expr.args[1:])
-    if scale.size != 1 or zero.size != 1:
-        return None
-    return float(scale.reshape(())), int(zero.reshape(()))
-
-
-def is_float(expr: Expr) -> bool:
-    """Whether the tensor is one of floats."""
-    return dtype_of(expr).startswith("float")
-
-
-def tensors(argument: Expr) -> list[Expr]:
-    """The tensors that an argument of a call holds."""
-    if isinstance(argument, tvm.ir.Tuple):
-        return [tensor for field in argument.fields for tensor in tensors(field)]
-    return [argument] if isinstance(argument, relax.Var | tvm.ir.GenericConst) else []

@@ -140,6 +140,7 @@ class Pending:
 
 
 Lazy: TypeAlias = Quantized | Accumulated | Table | Sum | Pending
+LAZY = (Quantized, Accumulated, Table, Sum, Pending)
 Value: TypeAlias = Float | Integer | Constant | Lazy
 
 
