@@ -23,7 +23,7 @@ from .layers import Layer, find_layers
 from .places import clip_bounds, is_rectifier
 from .statistics import channel_maxima
 
-MARGIN = 1.05  # the largest value on calibration data, times this, is taken as the largest there is
+MARGIN = 2.0  # the largest value on calibration data, times this, is taken as the largest there is
 MOST = 16.0  # the largest factor
 BALANCE = 0.5  # of a next layer that mixes channels: 1 would even out its inputs, at the cost of its weights
 

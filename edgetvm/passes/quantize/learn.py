@@ -14,7 +14,7 @@ from .correct_bias import empirical_bias
 from .insert_pairs import insert_pairs
 from .layers import Layer
 from .learn_rounding import learned_rounding
-from .least_squares import corrected_weights
+from .least_squares import choose_ridge, corrected_weights, held_error
 from .moments import Moments
 from .options import QuantizeOptions
 from .patches import Patches
@@ -24,6 +24,7 @@ from .weights import LayerWeights, bias_scale, channel_scales, round_bias
 
 _BUDGET = 700 << 20  # bytes of activations held between two layers, of all samples
 _POSITIONS = 64  # rows for each input of a layer that its statistics want, over all samples
+_HELD = 4  # every so many samples one is kept to judge what the others taught
 _WIDEST = 4608  # inputs of a layer whose covariance is still held (170 MB)
 
 
@@ -58,63 +59,82 @@ def learn_layers(
         affine = affines[places.group[layer.node.inputs[0]]]
         patches = Patches(graph, layer)
         pairs = ((q[code], f[layer.output]) for q, f in zip(integers, floats, strict=True))
-        moments = gather(patches, affine, pairs, count, options, number)
-        weights[layer.key] = solve(graph, layer, patches, moments, weights[layer.key], affine, options)
+        fit, held = gather(graph, patches, affine, pairs, count, options, number)
+        weights[layer.key] = solve(graph, layer, patches, fit, held, weights[layer.key], affine, options)
         _store(quantized, nodes, layer, weights[layer.key], affine)
         if progress is not None:
             progress("layers", number + 1, len(walked))
 
 
 def gather(
+    graph: Graph,
     patches: Patches,
     affine: Affine,
     pairs: Iterator[tuple[Array, Array]],
     count: int,
     options: QuantizeOptions,
     number: int,
-) -> Moments:
-    """Moments of a layer from `count` pairs of quantized input and float output, each at some of its positions."""
+) -> tuple[Moments, Moments]:
+    """Moments of a layer from `count` pairs of quantized input and float output, each at some of its positions.
+
+    Every `_HELD`-th pair goes into the second moments, by which the first are judged.
+    """
     layer = patches.layer
     width = patches.width
     second = options.adaround and width <= _WIDEST
     most = max(256, -(-_POSITIONS * width // count))
-    moments: Moments | None = None
+    channels = graph.types[layer.output].shape[1 if layer.node.op == "Conv" else -1] // layer.groups
+    fit, held = (Moments(layer.groups, width, channels, second) for _ in range(2))
     for index, (integers, output) in enumerate(pairs):
         positions = patches.choose(most, np.random.default_rng((options.seed, number, index)))
         x = patches.inputs((integers.astype(np.int32) - affine.zero_point).astype(np.float32), positions)
-        y = patches.outputs(output, positions)
-        if moments is None:
-            moments = Moments(layer.groups, width, y.shape[-1], second)
-        moments.add(x * np.float32(affine.scale), y)
-    assert moments is not None  # data hold samples
-    return moments
+        moments = held if index % _HELD == _HELD - 1 else fit
+        moments.add(x * np.float32(affine.scale), patches.outputs(output, positions))
+    return fit, held
 
 
 def solve(
     graph: Graph,
     layer: Layer,
     patches: Patches,
-    moments: Moments,
+    fit: Moments,
+    held: Moments,
     before: LayerWeights,
     affine: Affine,
     options: QuantizeOptions,
 ) -> LayerWeights:
-    """The layer's integers: rounding learned if asked for, the bias such that the mean output is the float one."""
-    rounded = patches.matrix(before.integers).astype(np.float64)
-    scale = before.scale
+    """The layer's integers: rounding learned if asked for, the bias such that the mean output is the float one.
+
+    What is learned from `fit` must do better on `held` than the nearest integers; then it is learned from both.
+    """
+    rounded, scale = patches.matrix(before.integers).astype(np.float64), before.scale
     bias = None if layer.bias is None else graph.constants[layer.bias.inputs[layer.bias_input]].astype(np.float64)
+    moments = fit.merged(held)
+
+    def learned(given: Moments, ridge: float) -> tuple[Array, Array]:
+        """Integers and scales for the weights that the moments ask for."""
+        real = corrected_weights(floats, given, ridge)
+        scales = channel_scales(patches.unmatrix(real), layer.axis, bias, affine.scale)
+        grid = scales.astype(np.float64).reshape(layer.groups, -1)
+        return learned_rounding(real, given.covariance_xx, grid), scales
+
     if options.adaround and patches.width <= _WIDEST:
-        real = corrected_weights(patches.matrix(graph.constants[layer.weights]).astype(np.float64), moments)
-        scale = channel_scales(patches.unmatrix(real), layer.axis, bias, affine.scale)
-        grid = scale.astype(np.float64).reshape(layer.groups, -1)
-        rounded = learned_rounding(real, moments.covariance_xx, grid)
+        floats = patches.matrix(graph.constants[layer.weights]).astype(np.float64)
+        ridge = choose_ridge(floats, fit, held)
+        tried = _reals(layer, *learned(fit, ridge))
+        if not held.count or held_error(tried, held) < held_error(_reals(layer, rounded, scale), held):
+            rounded, scale = learned(moments, ridge)
     integers = patches.unmatrix(rounded).astype(np.int8)
     if bias is None:
         return LayerWeights(integers, scale, layer.axis)
-    reals = rounded * scale.astype(np.float64).reshape(layer.groups, -1, 1)
-    quantized_mean = (reals @ moments.mean_x[:, :, None])[:, :, 0].ravel() + bias
+    quantized_mean = (_reals(layer, rounded, scale) @ moments.mean_x[:, :, None])[:, :, 0].ravel() + bias
     bias = empirical_bias(bias, moments.mean_y.ravel(), quantized_mean)
     return LayerWeights(integers, scale, layer.axis, round_bias(bias, scale, affine.scale))
+
+
+def _reals(layer: Layer, integers: Array, scale: Array) -> Array:
+    """Weights ``[groups, N, K]`` that integers stand for."""
+    return integers * scale.astype(np.float64).reshape(layer.groups, -1, 1)
 
 
 def _store(graph: Graph, nodes: Mapping[str, Node], layer: Layer, weights: LayerWeights, affine: Affine) -> None:

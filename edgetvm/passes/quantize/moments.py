@@ -30,6 +30,17 @@ class Moments:
             self._xx += turned @ x
             self._yx += y.transpose(0, 2, 1) @ x
 
+    def merged(self, other: Moments) -> Moments:
+        """The moments of the rows of both."""
+        both = Moments(*self._x.shape, self._y.shape[1], second=False)
+        both.count = self.count + other.count
+        both._x, both._y = self._x + other._x, self._y + other._y
+        if self._xx is not None and other._xx is not None:
+            both._xx = self._xx + other._xx
+        if self._yx is not None and other._yx is not None:
+            both._yx = self._yx + other._yx
+        return both
+
     @property
     def mean_x(self) -> Array:
         """``[groups, K]``."""

@@ -51,8 +51,8 @@ class Patches:
         windows = np.lib.stride_tricks.sliding_window_view(padded, self._reach, axis=tuple(range(2, x.ndim)))
         spatial = tuple(slice(None, None, s) for s in self._strides)
         taps = tuple(slice(None, None, d) for d in self._dilations)
-        every = tuple(slice(None) for _ in range(2))
-        windows = windows[every + spatial + taps]
+        cuts: tuple[slice, ...] = (slice(None), slice(None), *spatial, *taps)
+        windows = windows[cuts]
         batch, *place = np.unravel_index(positions, (self._output[0], *self._output[2:]))
         rows = windows[(batch, slice(None), *place)]  # [positions, C, *kernel]
         groups = self.layer.groups

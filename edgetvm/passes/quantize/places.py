@@ -62,6 +62,7 @@ INPUTS = {
         1,
     ),
 }
+MEANS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 # Outputs whose range is known.
 FIXED = {
     "Softmax": Affine(1 / 256, -128),
@@ -141,7 +142,7 @@ def operands(graph: Graph, node: Node) -> list[str]:
 
 
 def output_groups(graph: Graph, places: Places) -> frozenset[str]:
-    """Groups that hold an output of the model, or what only a Softmax or moves stand between it and an output."""
+    """Groups that hold an output of the model, or from which only a Softmax, a mean or moves lead to an output."""
     producers = {value: node for node in graph.nodes for value in node.outputs if value}
     found = set()
     for _, value in graph.outputs:
@@ -150,7 +151,7 @@ def output_groups(graph: Graph, places: Places) -> frozenset[str]:
             if current in places.group:
                 found.add(places.group[current])
             node = producers.get(current)
-            passes = node is not None and (is_move(node) or node.op in FIXED)
+            passes = node is not None and (is_move(node) or node.op in FIXED or node.op in MEANS)
             current = node.inputs[0] if node is not None and passes else None
     return frozenset(found)
 

@@ -39,9 +39,10 @@ def readers(graph: Graph, places: Places, layers: Mapping[str, Layer]) -> dict[s
             layer = layers.get(node.outputs[0])
             if layer is not None and node.inputs[0] == value and node.op != "ConvTranspose" and layer.axis is not None:
                 result.append(layer)
-            elif depth and graph.types[node.outputs[0]] == graph.types[value]:
-                if node.op == "Add" or is_rectifier(graph, node):
-                    result += behind(node.outputs[0], depth - 1)
+                continue
+            same = graph.types[node.outputs[0]] == graph.types[value]
+            if depth and same and (node.op == "Add" or is_rectifier(graph, node)):
+                result += behind(node.outputs[0], depth - 1)
         return result
 
     for value, group in places.group.items():

@@ -117,7 +117,7 @@ def choose_sources(gains: Array, live: Array, dead: Array) -> Array:
 
 
 def copy_channels(weights: Array, bias: Array, last: Array, sources: Array, step: float) -> tuple[Array, Array, Array]:
-    """Weights ``[C, ...]`` and bias ``[C]`` of the first layer, and weights ``[O, C, ...]`` of the last, with copies."""
+    """Weights ``[C, ...]`` and bias ``[C]`` of the first layer, weights ``[O, C, ...]`` of the last, with copies."""
     counts = np.bincount(sources, minlength=len(sources))
     shifted = bias[sources].astype(np.float64)
     for source in np.flatnonzero(counts > 1):
