@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,25 +180,25 @@ def test_a_model_of_two_inputs(tmp_path: Path, pictures: Path) -> None:
         edgetvm.compile(model, "host", tmp_path / "package", **options)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1_025"])
-def test_real_pictures(name: str, assets: Path, tmp_path: Path) -> None:
-    """The network of pixels is as accurate as that of numbers."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools"))
-    import quantization_table
-
+def test_real_pictures(assets: Path, tmp_path: Path) -> None:
+    """A network of pixels, quantized by few pictures, loses few points."""
     rule = tmp_path / "rule.toml"
-    rule.write_text(quantization_table.CASES[name].preprocess)
+    rule.write_text('layout = "NHWC"\nmean = 127.5\nstd = 127.5\nlabel_offset = 1\n')
+    few = tmp_path / "few"
+    few.mkdir()
+    for picture in sorted((assets / "images" / "calibration").glob("*.jpg"))[:24]:
+        (few / picture.name).symlink_to(picture)
     package = edgetvm.compile(
-        assets / name / "model.onnx",
+        assets / "mobilenet_v1_025" / "model.onnx",
         "host",
         tmp_path / "package",
         quantize="int8",
-        calibration=assets / "images" / "calibration",
+        calibration=few,
         calibrator="minmax",
         preprocess=rule,
         input_type="uint8",
         require_integer=True,
     )
     assert package.verify(data=assets / "images" / "evaluation", preprocess=rule, samples=2).integer_mismatches == 0
-    assert package.evaluate(assets / "images" / "evaluation", preprocess=rule).value >= 0.535
-    assert json.dumps(package.manifest["inputs"]).count("uint8") == 1
+    assert package.evaluate(assets / "images" / "evaluation", preprocess=rule).value >= 0.5
+    assert package.manifest["inputs"][0]["dtype"] == "uint8"
