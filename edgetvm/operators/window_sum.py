@@ -57,10 +57,9 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     return builder.call_te(compute, *expr.args, primfunc_name_hint="window_sum")
 
 
-def padded(x: te.Tensor, padding: Sequence[int], value: int) -> te.Tensor:
-    """[N, H, W, C] with `value` around it; `padding` is top, left, bottom, right. uint8 is read less 128, as int8."""
-    unsigned = str(x.dtype) == "uint8"
-    if not any(padding) and not unsigned:
+def padded(x: te.Tensor, padding: Sequence[int], value: int, less: int = 0) -> te.Tensor:
+    """[N, H, W, C] with `value` around it; `padding` is top, left, bottom, right. uint8 less `less` becomes int8."""
+    if not any(padding) and not less:
         return x
     top, left, bottom, right = padding
     n, height, width, channels = (int(extent) for extent in x.shape)
@@ -68,8 +67,8 @@ def padded(x: te.Tensor, padding: Sequence[int], value: int) -> te.Tensor:
     def one(b: Any, y: Any, z: Any, c: Any) -> Any:
         inside = tirx.all(y >= top, y < top + height, z >= left, z < left + width)
         code = x(b, y - top, z - left, c)
-        if unsigned:
-            code = (code.astype("int16") - 128).astype("int8")
+        if less:
+            code = (code.astype("int16") - less).astype("int8")
         return tirx.if_then_else(inside, code, tirx.const(value, str(code.ty.dtype))) if any(padding) else code
 
     return te.compute((n, height + top + bottom, width + left + right, channels), one, name="pad")

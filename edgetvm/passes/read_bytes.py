@@ -13,7 +13,7 @@ from edgetvm.operators import convolve, scaled_sum
 
 @relax.transform.function_pass(opt_level=0, name="ReadBytes")
 class ReadBytes:
-    """``convolve(scaled_sum(x, 1, -128), w)`` of an x of uint8 becomes ``convolve(x, w)``.
+    """``convolve(scaled_sum(x, 1, -128), w)`` of an x of uint8 becomes ``convolve(x, w, less=128)``.
 
     A sum that something else reads too stays, and so do the convolutions of it. Dead bindings are left behind.
     """
@@ -31,7 +31,19 @@ class ReadBytes:
         def rewrite(call: tvm.ir.Call, found: Mapping[DFPattern, tvm.ir.Expr]) -> tvm.ir.Expr:
             if call.args[0] not in wanted:
                 return call
-            return relax.Call(call.op, [found[signed].args[0], *call.args[1:]], call.attrs)
+            at = call.attrs
+            strides, padding, dilation = ([int(v) for v in at[key]] for key in ("strides", "padding", "dilation"))
+            return convolve.convolve(
+                found[signed].args[0],
+                call.args[1],
+                strides=strides,
+                padding=padding,
+                dilation=dilation,
+                groups=int(at["groups"]),
+                pad_value=int(at["pad_value"]),
+                dtype=str(at["dtype"]),
+                less=128,
+            )
 
         return rewrite_call(is_op(convolve.NAME)(signed, wildcard()), rewrite, func) if wanted else func
 
