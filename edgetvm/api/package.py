@@ -17,6 +17,7 @@ from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
 from edgetvm.report.bench import bench_package
 from edgetvm.report.evaluate import evaluate_package
+from edgetvm.report.profile import ProfileReport, profile_package
 from edgetvm.report.types import BenchReport, EvaluateReport, VerifyReport
 from edgetvm.report.verify import verify_package
 
@@ -72,6 +73,10 @@ class Package:
     def bench(self, *, runs: int | None = None, threads: int = 1, board: str | None = None) -> BenchReport:
         """Measure latency (on real machines) or instructions (under emulation), and memory."""
         return bench_package(self.path, runs=runs, threads=threads, board=board)
+
+    def profile(self, *, threads: int = 1, board: str | None = None) -> ProfileReport:
+        """Measure every kernel call: its time (on real machines) or its instructions (under emulation)."""
+        return profile_package(self.path, threads=threads, board=board)
 
     def evaluate(
         self,

@@ -15,23 +15,23 @@ from edgetvm.target.zig import run_zig
 _FLAGS = ("-std=c99", "-O2")
 
 
-def build_linux(package: Package, target: Target, work: Path, libc: str | None, *, taps: bool = False) -> Path:
+def build_linux(package: Package, target: Target, work: Path, libc: str | None, *, header: str | None = None) -> Path:
     """Link the harness and the package for Linux; static with ``libc`` "musl".
 
-    With ``taps`` the entry function is compiled anew and gives the harness every output of every kernel call.
+    With a ``header`` of the harness the entry function is compiled anew, and calls it after every kernel call.
     """
-    objects = _objects(package, target, work, ["posix"], libc, taps)
+    objects = _objects(package, target, work, ["posix"], libc, header)
     return link_program(objects, work / "program", target, libc=libc)
 
 
-def build_image(package: Package, target: Target, board: Board, work: Path, *, taps: bool = False) -> Path:
-    """Link the harness and the package into the image of a Cortex-M board, with ``taps`` as for Linux."""
-    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None, taps)
+def build_image(package: Package, target: Target, board: Board, work: Path, *, header: str | None = None) -> Path:
+    """Link the harness and the package into the image of a Cortex-M board, with ``header`` as for Linux."""
+    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None, header)
     return link_image(objects, work / "program.elf", target, board)
 
 
 def _objects(
-    package: Package, target: Target, work: Path, ports: list[str], libc: str | None, taps: bool
+    package: Package, target: Target, work: Path, ports: list[str], libc: str | None, header: str | None
 ) -> list[Path]:
     runtime = runtime_dir()
     include = [package.folder / "include", *(runtime / name for name in ("include", "ports", "ports/cortex_m"))]
@@ -39,6 +39,7 @@ def _objects(
     pool_missing = bool(package.runtime_sources()) and "thread_pool.c" not in map(_name, package.runtime_sources())
     threads = ["-DEDGETVM_THREADS"] * (target.is_linux and not pool_missing)
     model = [f"-DEDGETVM_MODEL={package.name}_model", f"-DEDGETVM_ARENA_BYTES={package.arena_bytes}"]
+    taps = sum(len(call.outputs) for call in package.calls) if header is not None else 1
 
     def compile_group(name: str, sources: list[Path], flags: list[str]) -> list[Path]:
         folder = work / name  # one each: a model may be called "port"
@@ -46,12 +47,12 @@ def _objects(
         return compile_sources(sources, folder, target, include_dirs=include, flags=[*_FLAGS, *flags], libc=libc)
 
     model_sources, tap = package.model_sources(), []
-    if taps:
+    if header is not None:
         model_sources = model_sources or [package.entry_source()]
-        tap = ["-include", str(runtime / "harness" / "tap.h")]
+        tap = ["-include", str(runtime / "harness" / header)]
     with ThreadPoolExecutor() as pool:
         groups = [
-            pool.submit(compile_group, "harness", _sources(runtime / "harness"), model),
+            pool.submit(compile_group, "harness", _sources(runtime / "harness"), [*model, f"-DEDGETVM_TAPS={taps}"]),
             pool.submit(
                 compile_group, "port", [c for port in ports for c in _sources(runtime / "ports" / port)], model
             ),
@@ -59,7 +60,7 @@ def _objects(
             pool.submit(compile_group, "runtime", package.runtime_sources(), threads),
         ]
         harness, port, compiled, runtime_objects = (group.result() for group in groups)
-    if taps and package.form == "object":
+    if header is not None and package.form == "object":
         return [*harness, *port, _join(compiled, package.linked_files(), work / "model.o"), *runtime_objects]
     # Objects first: what they define, the linker does not look for in the archive.
     return [*harness, *port, *compiled, *runtime_objects, *package.linked_files()]

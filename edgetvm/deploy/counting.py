@@ -10,9 +10,13 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from edgetvm.deploy.exchange import by_call
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Package
 from edgetvm.errors import ToolError
 from edgetvm.resources import cache_dir
 from edgetvm.target.zig import run_zig
@@ -44,11 +48,35 @@ def marker_addresses(program: bytes, pointer_bytes: int) -> tuple[int, int]:
     return begin & ~thumb, end & ~thumb
 
 
+def counted(measurement: Measurement, folder: Path, package: Package, request: RunRequest) -> Measurement:
+    """The measurement with what the plugin counted: of the first inference, or of each call of a profile."""
+    if request.profile:
+        return replace(measurement, call_instructions=call_instructions(folder, package))
+    return replace(measurement, instructions=first_inference(folder))
+
+
 def first_inference(folder: Path) -> int | None:
     """Instructions of the first inference: what the plugin wrote, less the markers' own."""
-    path = folder / COUNTS
-    counts = [int(line) for line in path.read_text().split()] if path.is_file() else []
+    counts = _counts(folder)
     return counts[1] - counts[0] if len(counts) > 1 else None
+
+
+def call_instructions(folder: Path, package: Package) -> tuple[int, ...] | None:
+    """Instructions of each kernel call of the one inference of a profile, less the taps' own.
+
+    The markers are given by taps: first one with nothing before it, at the end those of the inference, then one
+    after its last call.
+    """
+    counts, taps = _counts(folder), sum(len(call.outputs) for call in package.calls)
+    if len(counts) < taps + 2:
+        return None
+    return by_call(package, [max(0, count - counts[1]) for count in counts[-taps - 1 : -1]])
+
+
+def _counts(folder: Path) -> list[int]:
+    """What the plugin wrote."""
+    path = folder / COUNTS
+    return [int(line) for line in path.read_text().split()] if path.is_file() else []
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from edgetvm.errors import DataError, RunError
 
 REQUEST, INPUTS, OUTPUTS, TAPS, REPORT = "request.bin", "inputs.bin", "outputs.bin", "taps.bin", "report.txt"
 MAGIC = 0x31525645
-CALLER_BUFFERS, GUARD, TAP = 1, 2, 4
+CALLER_BUFFERS, GUARD, TAP, PROFILE = 1, 2, 4, 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def check_inputs(package: Package, request: RunRequest) -> int:
 def write_request(folder: Path, package: Package, request: RunRequest) -> int:
     """Write what the harness reads into ``folder``; returns the number of samples."""
     samples = check_inputs(package, request)
-    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps
+    flags = (
+        CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps | PROFILE * request.profile
+    )
     fields = (MAGIC, samples, request.warmup, request.repeats, request.threads, flags)
     (folder / REQUEST).write_bytes(struct.pack("<6I", *fields))
     with (folder / INPUTS).open("wb") as file:
@@ -86,6 +89,25 @@ def read_taps(folder: Path, package: Package, samples: int) -> tuple[tuple[np.nd
     tensors = tuple(tensor for call in package.calls for tensor in call.outputs)
     columns = iter(_read_columns(folder / TAPS, package, tensors, samples))
     return tuple(tuple(islice(columns, len(call.outputs))) for call in package.calls)
+
+
+def call_times(report: Report, package: Package) -> tuple[tuple[int, ...], ...] | None:
+    """One tuple a repeat: the nanoseconds of each kernel call, without what the taps take; None without a clock."""
+    taps, overhead = report.values.get("call_ns"), report.one("tap_ns")
+    if taps is None or overhead is None:
+        return None
+    repeats = _batched(taps, sum(len(call.outputs) for call in package.calls))
+    return tuple(by_call(package, [max(0, time - overhead) for time in repeat]) for repeat in repeats)
+
+
+def by_call(package: Package, taps: Sequence[int]) -> tuple[int, ...]:
+    """What each kernel call took, from what passed up to each of its outputs."""
+    each = iter(taps)
+    return tuple(sum(islice(each, len(call.outputs))) for call in package.calls)
+
+
+def _batched(values: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [values[at : at + size] for at in range(0, len(values), size)]
 
 
 def _read_columns(path: Path, package: Package, tensors: tuple[Tensor, ...], samples: int) -> tuple[np.ndarray, ...]:

@@ -25,5 +25,5 @@ def runs_here(processor: Processor) -> bool:
 def run_on_host(package: Package, target: Target, request: RunRequest, work: Path) -> Measurement:
     """Run ``package``, compiled for ``target``, in a process of its own."""
     samples = write_request(work, package, request)
-    program = build_linux(package, target, work, package.libc, taps=request.taps)
+    program = build_linux(package, target, work, package.libc, header=request.entry_header)
     return execute([str(program)], work, package, request, samples, RUNNER)

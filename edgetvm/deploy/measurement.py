@@ -20,6 +20,8 @@ class RunRequest:
     count           count the instructions of one inference, under an emulator
     taps            keep every output of every kernel call too; stack, time and instructions then
                     include what that takes
+    profile         find what each kernel call takes: its time in every repeat, on a real machine, and its
+                    instructions if they are counted; not together with taps
     timeout_s       a run that takes longer is stopped
     """
 
@@ -31,7 +33,13 @@ class RunRequest:
     guard: bool = False
     count: bool = False
     taps: bool = False
+    profile: bool = False
     timeout_s: float = 300.0
+
+    @property
+    def entry_header(self) -> str | None:
+        """The header of the harness that the entry function is compiled with, if it is compiled anew."""
+        return "profile_entry.h" if self.profile else "tap.h" if self.taps else None
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Measurement:
                    output, of shape (samples, *output shape)
     latency_ns     the time of each repeat, on a real machine
     instructions   executed by the first inference, its call included
+    call_ns        one tuple a repeat: the time of each kernel call, in the order of the manifest's `calls`
+    call_instructions  those of each kernel call of the first inference
     stack_bytes    the deepest that the first inference's stack went below its caller
     arena_touched  bytes from the arena's start to the last one that was written
     guard_ok       nothing was written beside the arena
@@ -55,6 +65,8 @@ class Measurement:
     taps: tuple[tuple[np.ndarray, ...], ...] | None = None
     latency_ns: tuple[int, ...] | None = None
     instructions: int | None = None
+    call_ns: tuple[tuple[int, ...], ...] | None = None
+    call_instructions: tuple[int, ...] | None = None
     stack_bytes: int | None = None
     arena_touched: int | None = None
     guard_ok: bool | None = None

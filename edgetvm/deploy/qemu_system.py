@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from edgetvm.deploy.build import build_image
-from edgetvm.deploy.counting import counting_arguments, first_inference
+from edgetvm.deploy.counting import counted, counting_arguments
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import Measurement, RunRequest
@@ -31,9 +30,9 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
         raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
     emulator = find_emulator(RUNNER)
     samples = write_request(work, package, request)
-    image = build_image(package, target, board, work, taps=request.taps)
+    image = build_image(package, target, board, work, header=request.entry_header)
     counting = counting_arguments(emulator, image, 4) if request.count else []
     command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
     command += ["-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]
     measurement = execute(command, work, package, request, samples, RUNNER)
-    return replace(measurement, instructions=first_inference(work))
+    return counted(measurement, work, package, request)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgetvm.deploy.build import build_linux
-from edgetvm.deploy.counting import counting_arguments, first_inference
+from edgetvm.deploy.counting import counted, counting_arguments
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import Measurement, RunRequest
@@ -25,8 +25,8 @@ def run_under_qemu(package: Package, target: Target, request: RunRequest, work: 
     emulator = find_emulator(runner)
     samples = write_request(work, package, request)
     # Static, because the emulated machine has no C library of its own.
-    program = build_linux(package, target, work, "musl", taps=request.taps)
+    program = build_linux(package, target, work, "musl", header=request.entry_header)
     counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if request.count else []
     command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
     measurement = execute(command, work, package, request, samples, runner)
-    return replace(measurement, latency_ns=None, instructions=first_inference(work))
+    return counted(replace(measurement, latency_ns=None, call_ns=None), work, package, request)

@@ -35,7 +35,7 @@ def bench_package(
     An emulator is asked once, for its count of instructions, which repeats exactly.
     """
     package = read_package(package_dir.resolve())
-    inputs = _inputs(package)
+    inputs = random_inputs(package)
     # A first look tells what the runner can, and how long one inference takes.
     first = run(package.folder, RunRequest(inputs, warmup=1, repeats=1, threads=threads, count=True), board=board)
     latency = first.latency_ns
@@ -59,7 +59,8 @@ def bench_package(
     )
 
 
-def _inputs(package: Package) -> tuple[np.ndarray, ...]:
+def random_inputs(package: Package) -> tuple[np.ndarray, ...]:
+    """One random sample, indices within their ranges."""
     model = package.reference_model()
     ranges = index_ranges(model) if model is not None else {}
     sample = random_data(package.inputs, 1, ranges=ranges).fetch(0)

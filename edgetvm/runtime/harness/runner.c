@@ -7,14 +7,16 @@
  */
 #include "edgetvm.h"
 #include "guard.h"
+#include "mark.h"
 #include "port.h"
+#include "profile.h"
 #include "report.h"
 #include "stack.h"
 #include "tap.h"
 
 #define NOINLINE __attribute__((noinline, used))
 
-enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4 };
+enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4, PROFILE = 8 };
 enum { WIDEST_ELEMENT = 8, FIRST_FILL = 0xA5, SECOND_FILL = 0x5A };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5, MODEL_FAILED = 6 };
 
@@ -31,26 +33,7 @@ static const void *inputs[EDGETVM_MAX_TENSORS]; /* NULL: the tensor lies in the 
 static void *outputs[EDGETVM_MAX_TENSORS];
 static int inputs_file, outputs_file;
 
-/* One inference is what runs between these two. Of different bodies, or a compiler makes them one. */
-NOINLINE void edgetvm_mark_begin(void);
-NOINLINE void edgetvm_mark_end(void);
-
-void edgetvm_mark_begin(void) {
-    __asm__ volatile("nop" ::: "memory");
-}
-
-void edgetvm_mark_end(void) {
-    __asm__ volatile("nop\n\tnop" ::: "memory");
-}
-
-/* The host finds both addresses behind the tag in the program's file, which may have no symbols.
- * Volatile: the calls go through the table, so that no linker drops it. */
-static const volatile struct {
-    char tag[16];
-    void (*begin)(void);
-    void (*end)(void);
-} markers = {"edgetvm-markers", edgetvm_mark_begin, edgetvm_mark_end};
-
+/* One inference is what runs between the markers. */
 static NOINLINE int run_model(void) {
     edgetvm_status status;
     markers.begin();
@@ -185,6 +168,9 @@ static int run_timed(void) {
         if (i == 0 || (request.flags & CALLER_BUFFERS) == 0) {
             error = load_sample(0);
         }
+        if ((request.flags & PROFILE) != 0) {
+            profile_start();
+        }
         began = port_nanoseconds();
         if (error == DONE) {
             error = run_model();
@@ -195,6 +181,9 @@ static int run_timed(void) {
         }
         if (i >= request.warmup && ended != 0) {
             report("latency_ns", ended - began);
+            if ((request.flags & PROFILE) != 0) {
+                profile_report();
+            }
         }
     }
     return DONE;
@@ -258,6 +247,9 @@ int harness_main(void) {
     }
     markers.begin(); /* an empty pair: what the markers cost by themselves */
     markers.end();
+    if ((request.flags & PROFILE) != 0) {
+        profile_calibrate();
+    }
     error = (request.flags & GUARD) != 0 ? run_guarded() : DONE;
     if (error == DONE) {
         error = run_samples();

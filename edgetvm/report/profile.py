@@ -1,0 +1,117 @@
+"""What does each kernel call of a package take?"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Call, Package, read_package
+from edgetvm.deploy.runners import run
+from edgetvm.report.batches import Run
+from edgetvm.report.bench import random_inputs
+
+_SECONDS = 1.0  # how long to time
+_FEWEST, _MOST = 10, 1000
+_LINES = 100_000  # of the harness's report: one a call and a repeat
+_WARMUP = 3
+
+
+@dataclass(frozen=True)
+class CallProfile:
+    """One kernel call of an inference: its time on a real machine, its instructions under an emulator.
+
+    rule       the schedule rule that made the kernel; None of a copy
+    predicted  what the cost model expected, in the unit that was measured; None where it says nothing
+    """
+
+    kernel: str
+    rule: str | None
+    nodes: tuple[str, ...]
+    latency_us_median: float | None
+    latency_us_min: float | None
+    instructions: int | None
+    predicted: float | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """What was measured, in microseconds or instructions."""
+        return self.instructions if self.latency_us_median is None else self.latency_us_median
+
+
+@dataclass(frozen=True)
+class ProfileReport:
+    """The kernel calls of one inference, in their order.
+
+    The first call has on its account what `edgetvm_run` does before it; what the measuring takes is taken off.
+    """
+
+    runner: str
+    target: str
+    threads: int
+    calls: tuple[CallProfile, ...]
+
+    @property
+    def total(self) -> float | None:
+        """The sum of what the calls took, in microseconds or instructions."""
+        costs = [call.cost for call in self.calls if call.cost is not None]
+        return sum(costs) if costs else None
+
+    def to_json(self) -> dict[str, object]:
+        """What ``edgetvm profile --json`` prints."""
+        return {
+            "runner": self.runner,
+            "target": self.target,
+            "threads": self.threads,
+            "calls": [
+                {
+                    "kernel": call.kernel,
+                    "rule": call.rule,
+                    "nodes": list(call.nodes),
+                    "latency_us": {"median": call.latency_us_median, "min": call.latency_us_min},
+                    "instructions": call.instructions,
+                    "predicted": call.predicted,
+                }
+                for call in self.calls
+            ],
+        }
+
+
+def profile_package(package_dir: Path, *, threads: int = 1, board: str | None = None, run: Run = run) -> ProfileReport:
+    """Measure every kernel call on random inputs: for about a second, or once under an emulator."""
+    package = read_package(package_dir.resolve())
+    inputs = random_inputs(package)
+    # A first look tells what the runner can, and how long one inference takes.
+    first = run(
+        package.folder,
+        RunRequest(inputs, warmup=1, repeats=1, threads=threads, count=True, profile=True),
+        board=board,
+    )
+    measured = first
+    if first.call_ns is not None:
+        repeats = int(_SECONDS * 1e9 / max(1, sum(first.call_ns[0])))
+        repeats = max(_FEWEST, min(repeats, _MOST, _LINES // max(1, len(package.calls))))
+        request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads, profile=True)
+        measured = run(package.folder, request, board=board)
+    rules = _rules(package)
+    calls = tuple(_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(package.calls))
+    return ProfileReport(first.runner, board or package.target, threads, calls)
+
+
+def _call(measured: Measurement, position: int, call: Call, rule: str | None) -> CallProfile:
+    median = least = instructions = None
+    if measured.call_ns is not None:
+        times = [repeat[position] for repeat in measured.call_ns]
+        median, least = statistics.median(times) / 1000, min(times) / 1000
+    if measured.call_instructions is not None:
+        instructions = measured.call_instructions[position]
+    return CallProfile(call.kernel, rule, call.nodes, median, least, instructions)
+
+
+def _rules(package: Package) -> Mapping[str, str]:
+    """The schedule rule of each kernel, from the manifest."""
+    manifest = json.loads((package.folder / "manifest.json").read_text(encoding="utf-8"))
+    return {str(kernel["name"]): str(kernel["rule"]) for kernel in manifest["kernels"]}
