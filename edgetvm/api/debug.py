@@ -20,7 +20,7 @@ from edgetvm.passes.pipeline import optimize
 from edgetvm.passes.quantize.options import QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_graph, write_graph
 from edgetvm.passes.quantize.quantization import Quantization
-from edgetvm.passes.quantize.search_damage import some, whole_damage
+from edgetvm.passes.quantize.search_damage import Reference, some
 from edgetvm.passes.quantize.search_fix import find_fixes
 from edgetvm.passes.quantize.search_mixed import Mix, mixed_graph
 from edgetvm.passes.quantize.search_plain import unlearned
@@ -88,8 +88,12 @@ def debug_accuracy(
             quick = quantize(fitted, replace(wanted, adaround=False, bias_correction="none"))
             return replace(unlearned(quick, some(fitted, SAMPLES)), options=wanted)
 
+        references: dict[int, Reference] = {}  # equalization makes another float graph
+
         def measure(of: Quantization, mix: Mix) -> float:
-            return whole_damage(of.graph, mixed_graph(of, mix), held).sqnr_db
+            if id(of.graph) not in references:  # a reference keeps its graph, and with it the number
+                references[id(of.graph)] = Reference(of.graph, held)
+            return references[id(of.graph)].damage(mixed_graph(of, mix)).sqnr_db
 
         parted = plain(options)
         units = ranked_units(parted, report.layers)
@@ -99,7 +103,7 @@ def debug_accuracy(
             made = quantize(samples, found.options)
             report = replace(
                 report,
-                fixed_sqnr_db=whole_damage(made.graph, made.result, some(samples, SAMPLES)).sqnr_db,
+                fixed_sqnr_db=Reference(made.graph, some(samples, SAMPLES)).damage(made.result).sqnr_db,
                 fixed_figure=None if judged is None else judged.value(made.result),
                 fixed_float_operators=_left_in_float(made.result),
             )
@@ -114,7 +118,7 @@ def _examine(
     model: str, target: str, made: Quantization, samples: Dataset, judged: Judge | None, progress: Progress | None
 ) -> DamageReport:
     looked_at = some(samples, SAMPLES)
-    whole = whole_damage(made.graph, made.result, looked_at)
+    whole = Reference(made.graph, looked_at).damage(made.result)
     plain = unlearned(made, looked_at)
     layers = with_suggestions(plain, rank(plain, looked_at, progress), looked_at, progress)
     if judged is not None:

@@ -104,9 +104,25 @@ def damages(
     return {name: error.damage() for name, error in errors.items()}
 
 
-def whole_damage(graph: Graph, quantized: Graph, data: Dataset) -> Damage:
-    """The same of one candidate."""
-    return damages(graph, {"": quantized}, data)[""]
+class Reference:
+    """The float `graph` on `data`: its values are computed once, for any number of quantized graphs."""
+
+    def __init__(self, graph: Graph, data: Dataset) -> None:
+        self.graph, self.data = graph, data
+        self.values = measured_values(graph)
+        session = Session(graph, graph.nodes, graph.inputs, self.values)
+        self.known = [session.run(sample) for sample in data]
+
+    def damage(self, quantized: Graph) -> Damage:
+        """The damage of a graph in which anything may be quantized."""
+        outputs = {value: dequantized(quantized, value) for value in self.values}
+        session = Session(quantized, quantized.nodes, quantized.inputs, list(dict.fromkeys(outputs.values())))
+        errors = _Errors(self.values)
+        errors.count(self.known)
+        for sample, known in zip(self.data, self.known, strict=True):
+            results = session.run(sample)
+            errors.add({value: (known[value], results[out]) for value, out in outputs.items()})
+        return errors.damage()
 
 
 class _Errors:

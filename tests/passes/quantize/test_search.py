@@ -19,7 +19,7 @@ from edgetvm.passes.quantize.layers import Layer
 from edgetvm.passes.quantize.options import QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_graph
 from edgetvm.passes.quantize.quantization import Quantization
-from edgetvm.passes.quantize.search_damage import damages, dequantized, measured_values, some
+from edgetvm.passes.quantize.search_damage import Reference, damages, dequantized, measured_values, some
 from edgetvm.passes.quantize.search_drop import Sensitivity, _fewest, cheapest_mix
 from edgetvm.passes.quantize.search_mixed import Mix, mixed_graph, only, rescaled
 from edgetvm.passes.quantize.search_plain import unlearned
@@ -138,6 +138,7 @@ def test_damage_from_kept_values_is_that_of_whole_runs(made: Quantization, data:
         noise = sum(float(((a - b).astype(np.float64) ** 2).sum()) for a, b in pairs)
         signal = sum(float((a.astype(np.float64) ** 2).sum()) for a, _ in pairs)
         assert found[name].noise == pytest.approx(noise / signal, rel=1e-3)
+        assert Reference(made.graph, few).damage(graph).noise == pytest.approx(noise / signal, rel=1e-3)
         assert found[name].max_abs == pytest.approx(max(float(np.abs(a - b).max()) for a, b in pairs), rel=1e-3)
 
 
