@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 import tvm
 from tvm.target import codegen
 
 from edgetvm.errors import TargetError
+from edgetvm.resources import schedules_dir
 from edgetvm.target.types import Processor, Target
 
 # Kernels view one buffer as several element types; type-based alias analysis would reorder them.
@@ -20,7 +24,19 @@ def tvm_target(target: Target) -> tvm.target.Target:
     """The TVM target that makes object code for ``target``: kind llvm, one core."""
     if target.processor.arch == "c":
         raise TargetError(f"{target.name} has no binary form", "use --format c and the chip's own compiler")
-    return tvm.target.Target(_llvm_config(target.processor, target.processor.features))
+    processor = replace(target.processor, cpu=tuned_as(target.processor.cpu))
+    return tvm.target.Target(_llvm_config(processor, processor.features))
+
+
+def tuned_as(cpu: str) -> str:
+    """The core by whose model LLVM is to order the code of `cpu`: of the same instructions, chosen in `schedules/`."""
+    return _tuning().get(cpu, cpu)
+
+
+@cache
+def _tuning() -> dict[str, str]:
+    table = tomllib.loads((schedules_dir() / "llvm.toml").read_text())
+    return {cpu: str(entry["tuned_as"]) for cpu, entry in table.items()}
 
 
 def tvm_c_target(target: Target) -> tvm.target.Target:
