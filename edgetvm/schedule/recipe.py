@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgetvm.errors import TargetError
 from edgetvm.resources import schedules_dir
-from edgetvm.target.types import Target
+from edgetvm.target.tvm_target import llvm_features
+from edgetvm.target.types import Processor, Target
 
 FAMILY = {"x86_64": "x86", "aarch64": "arm-cpu", "arm": "arm-cpu", "thumb": "cortex-m", "c": "portable-c"}
 
@@ -24,6 +25,10 @@ class Recipe:
     max_rows              rows of a register tile at most
     unrolled_operations   multiply-adds of one unrolled inner body at most
     parallel_operations   operations of a kernel from which it is shared among threads; 0 for never
+    dot_epilogue          instructions that a vector of sums costs besides its products: start, epilogue, store
+    dot_tile              instructions that a tile of sums costs: loops and addresses
+    dot_unrolled          dot-product instructions of one unrolled body at most
+    dot_band_bytes        bytes of the rows that a kernel copies at a time
     """
 
     scalar_accumulators: int
@@ -32,6 +37,10 @@ class Recipe:
     max_rows: int
     unrolled_operations: int
     parallel_operations: int
+    dot_epilogue: int = 4
+    dot_tile: int = 16
+    dot_unrolled: int = 128
+    dot_band_bytes: int = 16384
     sha256: str = ""  # of the file it was read from
 
 
@@ -43,6 +52,8 @@ class Machine:
     vector_registers: int
     cache_bytes: tuple[int, ...]
     recipe: Recipe
+    dot: str | None = None  # the instruction that sums products of 8 bits by four, by its usual name
+    neon: str | None = None  # NEON as "aarch64" or 32-bit "arm" has it
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of one vector register; 1 without any."""
@@ -56,7 +67,23 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", path: Pat
     recipe = load_recipe(path or schedules_dir() / family / "default.toml", optimize)
     if family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe)
-    return Machine(processor.vector_bytes, processor.vector_registers, processor.cache_bytes, recipe)
+    facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
+    return Machine(*facts, recipe, dot_of(processor), neon_of(processor))
+
+
+def dot_of(processor: Processor) -> str | None:
+    """The dot product of 8-bit integers that LLVM knows the processor to have."""
+    features = llvm_features(processor)
+    if processor.arch == "aarch64" and "dotprod" in features:
+        return "sdot"
+    wide = "avx512vnni" if processor.vector_bytes == 64 else "avxvnni"
+    return "vpdpbusd" if processor.arch == "x86_64" and wide in features else None
+
+
+def neon_of(processor: Processor) -> str | None:
+    """Which NEON the processor has."""
+    has_neon = processor.arch in ("aarch64", "arm") and "neon" in llvm_features(processor)
+    return processor.arch if has_neon else None
 
 
 def load_recipe(path: Path, optimize: str = "balanced") -> Recipe:

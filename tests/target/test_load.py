@@ -156,7 +156,10 @@ def test_a_damaged_file_is_a_target_or_a_target_error(text: str, start: int, len
 def test_the_host_is_the_first_candidate_it_satisfies() -> None:
     _, candidates = read_candidates(read_toml(targets_dir() / "processors" / "host.toml", "host.toml"))
     full = frozenset(candidates[0].flags) | {"sse4_2"}
+    assert choose_candidate(candidates, "x86_64", full) == "x86-64-v4-vnni"
+    full -= {"avx512_vnni"}
     assert choose_candidate(candidates, "x86_64", full) == "x86-64-v4"
+    assert choose_candidate(candidates, "x86_64", full - {"avx512vl"} | {"avx_vnni"}) == "x86-64-v3-vnni"
     assert choose_candidate(candidates, "x86_64", full - {"avx512vl"}) == "x86-64-v3"
     assert choose_candidate(candidates, "x86_64", full - {"avx2"}) == "x86-64-v2"
     assert choose_candidate(candidates, "x86_64", frozenset()) == "x86-64-v2"

@@ -1,0 +1,81 @@
+"""Copies of rows for kernels that cannot read activations where they lie: borders, unsigned operands, odd depths."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from edgetvm.schedule.rules.dot_border import Border
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, store
+
+
+def copy_bytes(
+    code: Code, target: tirx.Buffer, at: Offset, source: tirx.Buffer, start: Offset, count: int, lanes: int, flip: bool
+) -> None:
+    """`count` bytes, with `flip` as unsigned: 128 added. Loops over vectors of `lanes` bytes, then smaller pieces."""
+
+    def move(place: Offset, width: int) -> None:
+        value = load(source, start + place, width)
+        if flip:
+            value = tirx.bitwise_xor(value, constant(-128, "int8", width))
+        code.add(store(target, at + place, value))
+
+    _pieces(code, count, lanes, move)
+
+
+def fill_bytes(code: Code, target: tirx.Buffer, at: Offset, value: int, count: int, lanes: int) -> None:
+    """`count` equal bytes."""
+
+    def put(place: Offset, width: int) -> None:
+        code.add(store(target, at + place, constant(value, "int8", width)))
+
+    _pieces(code, count, lanes, put)
+
+
+def _pieces(code: Code, count: int, lanes: int, move: object) -> None:
+    assert callable(move)
+    whole = count // lanes
+    if whole:
+        with code.loop("at", whole) as at:
+            move(at * lanes, lanes)
+    done = whole * lanes
+    while done < count:
+        lanes = min(lanes, 1 << ((count - done).bit_length() - 1))
+        move(done, lanes)
+        done += lanes
+
+
+def copy_image_rows(
+    code: Code,
+    target: tirx.Buffer,
+    image: tirx.Buffer,
+    border: Border,
+    image_row: Offset,
+    first: Offset,
+    rows: int,
+    lanes: int,
+    flip: bool,
+) -> None:
+    """Rows `first` to `first + rows` of the image with its border. `image_row` is the image's row 0 in `image`."""
+    _, height, width, depth = (int(extent) for extent in border.image.shape)
+    padded_height, padded_width = (int(extent) for extent in border.padded.shape[1:3])
+    pitch = padded_width * depth
+    fill = border.fill ^ -128 if flip else border.fill
+    left, middle = border.left * depth, width * depth
+    right = pitch - left - middle
+    with code.loop("row", rows) as row:
+        place, own = row * pitch, first + row - border.top
+
+        def copy() -> None:
+            fill_bytes(code, target, place, fill, left, lanes)
+            copy_bytes(code, target, place + left, image, (image_row + own) * middle, middle, lanes, flip)
+            fill_bytes(code, target, place + left + middle, fill, right, lanes)
+
+        if padded_height == height:
+            copy()
+            return
+        row_there = number(own)
+        inside = tirx.And(row_there >= number(0), row_there < number(height))
+        with code.when(inside):
+            copy()
+        with code.when(tirx.Not(inside)):
+            fill_bytes(code, target, place, fill, pitch, lanes)

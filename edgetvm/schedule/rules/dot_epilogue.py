@@ -1,0 +1,244 @@
+"""What a kernel does with its sums, on vectors of channels while the sums are in registers.
+
+The expression of one element is lifted to vectors. Two forms get the instructions made for them: the product with
+a multiplier of 31 bits that is shifted back (requantization), and the clamp to 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tvm
+from tvm import tirx
+from tvm.ir import TensorLoad
+
+from edgetvm.schedule.rules.write_code import Code, constant, lanes_of, piece, shuffle, vector_type
+
+_BINARY = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.LShift, tirx.RShift)
+HIGH_WORD = 32
+MOST_FOLDED_SHIFT = 54  # a zero point, 9 bits, shifted so far stays below 2^63
+
+
+@dataclass(frozen=True)
+class Requantized:
+    """``int32((int64(acc) * int64(multiplier) + 2^(shift-1)) >> shift)``; the multiplier is int32 or a number."""
+
+    acc: tirx.Expr
+    multiplier: tirx.Expr | int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """``int8(clamp(value) + zero)``, which is in low..high."""
+
+    value: tirx.Expr
+    low: int
+    high: int
+    zero: int
+
+
+def can_lift(value: tirx.Expr) -> bool:
+    """Whether every part of the expression has a form on vectors."""
+    if isinstance(value, TensorLoad | tirx.IntImm | tirx.FloatImm):
+        return True
+    if isinstance(value, tirx.Cast):
+        return can_lift(value.value)
+    return isinstance(value, _BINARY) and can_lift(value.a) and can_lift(value.b)
+
+
+def as_requantized(value: tirx.Expr) -> Requantized | None:
+    """The parts of a requantization whose result keeps the high word only."""
+    if not isinstance(value, tirx.Cast) or str(value.ty.dtype) != "int32" or not isinstance(value.value, tirx.RShift):
+        return None
+    total, shift = value.value.a, value.value.b
+    if not isinstance(shift, tirx.IntImm) or int(shift.value) < HIGH_WORD or not isinstance(total, tirx.Add):
+        return None
+    half = total.b
+    if not isinstance(half, tirx.IntImm) or int(half.value) != 1 << (int(shift.value) - 1):
+        return None
+    product = total.a
+    if not isinstance(product, tirx.Mul):
+        return None
+    acc, multiplier = _widened(product.a), _widened(product.b)
+    if isinstance(product.b, tirx.IntImm) and abs(int(product.b.value)) < 1 << 31:
+        return None if acc is None else Requantized(acc, int(product.b.value), int(shift.value))
+    return None if acc is None or multiplier is None else Requantized(acc, multiplier, int(shift.value))
+
+
+def _widened(value: tirx.Expr) -> tirx.Expr | None:
+    """The int32 inside ``int64(...)``."""
+    if not isinstance(value, tirx.Cast) or str(value.ty.dtype) != "int64" or str(value.value.ty.dtype) != "int32":
+        return None
+    return value.value
+
+
+def as_narrowed(value: tirx.Expr) -> Narrowed | None:
+    """The parts of a clamp of int32 to 8 bits."""
+    if not isinstance(value, tirx.Cast) or str(value.ty.dtype) != "int8":
+        return None
+    inner, zero = value.value, 0
+    if isinstance(inner, tirx.Add | tirx.Sub) and isinstance(inner.b, tirx.IntImm):
+        zero = int(inner.b.value) if isinstance(inner, tirx.Add) else -int(inner.b.value)
+        inner = inner.a
+    if not isinstance(inner, tirx.Max) or not isinstance(inner.a, tirx.Min) or str(inner.ty.dtype) != "int32":
+        return None
+    if not isinstance(inner.b, tirx.IntImm) or not isinstance(inner.a.b, tirx.IntImm):
+        return None
+    low, high = int(inner.b.value) + zero, int(inner.a.b.value) + zero
+    if not -128 <= low <= high <= 127 or abs(zero) > 128:
+        return None
+    return Narrowed(inner.a.a, low, high, zero)
+
+
+@dataclass(frozen=True)
+class Lift:
+    """Writes the vector of `lanes` channels that an expression stands for.
+
+    `find` gives the vector of a load, or of a larger part that is known; None for other parts.
+    `neon` tells that vectors have 128 bits and NEON's instructions.
+    """
+
+    code: Code
+    lanes: int
+    find: Callable[[tirx.Expr], tirx.Expr | None]
+    neon: bool
+
+    def __call__(self, value: tirx.Expr) -> tirx.Expr:
+        """The vector of `value`."""
+        known = self.find(value)
+        if known is not None:
+            return known
+        if self.lanes >= 4:
+            narrowed = as_narrowed(value)
+            if narrowed is not None:
+                return self.narrow(narrowed)
+            requantized = as_requantized(value)
+            if requantized is not None and not self.neon:
+                return self.high_words(requantized, 0)
+        if isinstance(value, tirx.IntImm | tirx.FloatImm):
+            return constant(value.value, str(value.ty.dtype), self.lanes)
+        if isinstance(value, tirx.Cast):
+            return tirx.Cast(vector_type(str(value.ty.dtype), self.lanes), self(value.value))
+        assert isinstance(value, _BINARY)
+        return self.code.let("v", type(value)(self(value.a), self(value.b)))
+
+    def narrow(self, value: Narrowed) -> tirx.Expr:
+        """Clamp to 8 bits."""
+        requantized = as_requantized(value.value)
+        if self.neon:
+            return self.narrow_neon(value, requantized)
+        zero = value.zero
+        if requantized is not None and requantized.shift <= MOST_FOLDED_SHIFT:
+            wide, zero = self.high_words(requantized, zero), 0
+        else:
+            wide = self(value.value)
+        if zero:
+            # Within the bounds the sum cannot wrap, so that they are applied before.
+            wide = tirx.max(tirx.min(wide, self.int32(value.high - zero)), self.int32(value.low - zero))
+            return tirx.Cast(vector_type("int8", self.lanes), wide + self.int32(zero))
+        wide = tirx.max(tirx.min(wide, self.int32(value.high)), self.int32(value.low))
+        return tirx.Cast(vector_type("int8", self.lanes), wide)
+
+    def narrow_neon(self, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
+        """By saturating instructions: through 16 bits, where the zero point is added, to 8."""
+        if requantized is not None and requantized.shift - 31 <= 16:
+            shift = requantized.shift - 31
+            acc = self(requantized.acc)
+            if isinstance(requantized.multiplier, int):
+                multiplier = self.int32(requantized.multiplier)
+            else:
+                multiplier = self(requantized.multiplier)
+            # floor(floor(2 a m / 2^32) + half) / 2^shift rounds once: the bits cut first are below the half.
+            factors = zip(_quarters(acc), _quarters(multiplier), strict=True)
+            wide = [_neon("int32x4", "sqdmulh.v4i32", *pair) for pair in factors]
+            words = [_neon("int16x4", "sqrshrn.v4i16", w, tirx.const(shift, "int32")) for w in wide]
+        else:
+            inner = value.value
+            if isinstance(inner, tirx.RShift) and isinstance(inner.b, tirx.IntImm) and 1 <= int(inner.b.value) <= 16:
+                places = tirx.const(int(inner.b.value), "int32")
+                words = [_neon("int16x4", "sqshrn.v4i16", q, places) for q in _quarters(self(inner.a))]
+            else:
+                words = [_neon("int16x4", "sqxtn.v4i16", q) for q in _quarters(self(inner))]
+        if len(words) == 1:
+            words.append(words[0])
+        pairs = [shuffle(words[i : i + 2], list(range(8))) for i in range(0, len(words), 2)]
+        if value.zero:
+            zero = constant(value.zero, "int16", 8)
+            pairs = [_neon("int16x8", "sqadd.v8i16", pair, zero) for pair in pairs]
+        halves = [_neon("int8x8", "sqxtn.v8i8", pair) for pair in pairs]
+        result = piece(halves, 0, self.lanes) if self.lanes <= 8 else shuffle(halves, list(range(self.lanes)))
+        if value.low > -128:
+            result = tirx.max(result, constant(value.low, "int8", self.lanes))
+        if value.high < 127:
+            result = tirx.min(result, constant(value.high, "int8", self.lanes))
+        return self.code.let("q", result)
+
+    def high_words(self, value: Requantized, zero: int) -> tirx.Expr:
+        """Products of the even and of the odd lanes in 64 bits; of each the high word, shifted."""
+        acc = self.code.let("a", self(value.acc))
+        if isinstance(value.multiplier, int):
+            multiplier = self.int32(value.multiplier)
+        else:
+            multiplier = self.code.let("m", self(value.multiplier))
+        half = self.lanes // 2
+        rounding = constant((zero << value.shift) + (1 << (value.shift - 1)), "int64", half)
+        word = constant(HIGH_WORD, "int64", half)
+        wide = [tirx.reinterpret(f"int64x{half}", side) for side in (acc, multiplier)]
+        # Written so, LLVM sees that both factors are words and multiplies words.
+        even = [tirx.RShift(tirx.LShift(side, word), word) for side in wide]
+        odd = [tirx.RShift(side, word) for side in wide]
+        sums = [factors[0] * factors[1] + rounding for factors in (even, odd)]
+        words = [tirx.reinterpret(vector_type("int32", self.lanes), total) for total in sums]
+        high = [lane for i in range(half) for lane in (2 * i + 1, self.lanes + 2 * i + 1)]
+        result = shuffle(words, high)
+        if value.shift > HIGH_WORD:
+            result = tirx.RShift(result, self.int32(value.shift - HIGH_WORD))
+        return self.code.let("r", result)
+
+    def int32(self, value: int) -> tirx.Expr:
+        """A vector of equal words."""
+        return constant(value, "int32", self.lanes)
+
+
+def _neon(dtype: str, name: str, *arguments: tirx.Expr) -> tirx.Expr:
+    return tirx.call_llvm_pure_intrin(dtype, f"llvm.aarch64.neon.{name}", *arguments)
+
+
+def _quarters(value: tirx.Expr) -> list[tirx.Expr]:
+    """Vectors of four lanes."""
+    return [piece([value], i, 4) for i in range(0, lanes_of(value), 4)]
+
+
+def is_start_value(value: tirx.Expr, acc: tirx.Buffer) -> TensorLoad | None:
+    """The bias of ``acc + bias``: what the sums may start from."""
+    if not isinstance(value, tirx.Add) or str(value.ty.dtype) != "int32":
+        return None
+    left, right = value.a, value.b
+    if isinstance(left, TensorLoad) and isinstance(right, TensorLoad) and left.source.same_as(acc):
+        return right
+    return None
+
+
+def find_start(value: tirx.Expr, acc: tirx.Buffer) -> TensorLoad | None:
+    """The bias, wherever in an expression that uses `acc` only there."""
+    found: list[TensorLoad] = []
+    uses: list[TensorLoad] = []
+
+    def visit(node: tvm.ir.Expr) -> None:
+        if isinstance(node, TensorLoad):
+            if node.source.same_as(acc):
+                uses.append(node)
+            return
+        bias = is_start_value(node, acc)
+        if bias is not None:
+            found.append(bias)
+        if isinstance(node, tirx.Cast):
+            visit(node.value)
+        elif isinstance(node, _BINARY):
+            visit(node.a)
+            visit(node.b)
+
+    visit(value)
+    return found[0] if len(found) == 1 and len(uses) == 1 else None

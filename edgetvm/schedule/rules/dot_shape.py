@@ -1,0 +1,66 @@
+"""How many pixels and channels a tile of sums has, by a closed-form count of instructions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.dot_instruction import DotInstruction
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.dot_window import Window
+
+
+@dataclass(frozen=True)
+class DotTile:
+    """`pixels` x (`vectors` x `lanes`) sums in registers."""
+
+    pixels: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+
+def choose_dot_tile(kernel: DotKernel, window: Window, instruction: DotInstruction, machine: Machine) -> DotTile:
+    """The tile with the fewest instructions for the whole kernel among those that the registers hold."""
+    vectors = -(-kernel.channels // instruction.lanes)
+    row = kernel.extents[-1]
+    best: tuple[float, DotTile] | None = None
+    for height in range(1, min(row, machine.recipe.max_rows if instruction.unit == 1 else 8) + 1):
+        for width in range(1, min(vectors, 8) + 1):
+            if registers(height, width, window, instruction) > machine.vector_registers:
+                continue
+            cost = sum(
+                count_rows * count_panels * _tile_cost(rows, wide, window, instruction, machine)
+                for rows, count_rows in ((height, row // height), (row % height, 1))
+                for wide, count_panels in ((width, vectors // width), (vectors % width, 1))
+                if rows and wide
+            )
+            if best is None or cost < best[0]:
+                best = (cost, DotTile(height, width, instruction.lanes))
+    assert best is not None
+    return best[1]
+
+
+def registers(pixels: int, vectors: int, window: Window, instruction: DotInstruction) -> int:
+    """Vector registers in use at once: sums, activations, weights."""
+    sums = pixels * vectors
+    if instruction.unit == 1:
+        return sums + vectors + 1
+    return sums + pixels + window.shared - 1 + min(vectors, 2) + 1
+
+
+def _tile_cost(pixels: int, vectors: int, window: Window, instruction: DotInstruction, machine: Machine) -> float:
+    groups = window.panel_groups
+    products = groups * pixels * vectors
+    if instruction.unit == 1:
+        loads = float(groups * (pixels + vectors))
+    else:
+        taps = window.shared
+        wide = math.ceil(window.groups / instruction.unit) * window.runs
+        loads = wide * (pixels + taps - 1) / taps + groups * vectors / 2
+    recipe = machine.recipe
+    return products + loads + recipe.dot_epilogue * pixels * vectors + recipe.dot_tile
