@@ -92,8 +92,8 @@ def channel_factors(maxima: Array, bound: float, balance: float) -> Array:
     """
     reach = maxima * MARGIN
     top = bound if np.isfinite(bound) else maxima.max(initial=0.0)
-    room = np.where(reach > 0, top / np.where(reach > 0, reach, 1.0), 1.0)
-    factors: Array = np.clip(room, 1.0, MOST) ** balance
+    room = np.where(reach > 0, top / np.maximum(reach, max(top / MOST, 1e-30)), 1.0)
+    factors: Array = np.maximum(room, 1.0) ** balance
     return factors
 
 

@@ -84,12 +84,16 @@ def gather(
     second = options.adaround and width <= _WIDEST
     most = max(256, -(-_POSITIONS * width // count))
     channels = graph.types[layer.output].shape[1 if layer.node.op == "Conv" else -1] // layer.groups
-    fit, held = (Moments(layer.groups, width, channels, second) for _ in range(2))
+    fit = held = Moments(layer.groups, width, channels, second)
     for index, (integers, output) in enumerate(pairs):
         positions = patches.choose(most, np.random.default_rng((options.seed, number, index)))
         x = patches.inputs((integers.astype(np.int32) - affine.zero_point).astype(np.float32), positions)
+        x = x * np.float32(affine.scale)
+        if index == 0:
+            origin = x.mean(axis=1, keepdims=True)
+            fit, held = (Moments(layer.groups, width, channels, second, origin) for _ in range(2))
         moments = held if index % _HELD == _HELD - 1 else fit
-        moments.add(x * np.float32(affine.scale), patches.outputs(output, positions))
+        moments.add(x, patches.outputs(output, positions))
     return fit, held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,11 @@ class Patches:
         cuts: tuple[slice, ...] = (slice(None), slice(None), *spatial, *taps)
         windows = windows[cuts]
         batch, *place = np.unravel_index(positions, (self._output[0], *self._output[2:]))
-        rows = windows[(batch, slice(None), *place)]  # [positions, C, *kernel]
+        where: tuple[Any, ...] = (batch, slice(None), *place)
+        rows = windows[where]  # [positions, C, *kernel]
         groups = self.layer.groups
-        return rows.reshape(len(positions), groups, self.width).transpose(1, 0, 2).astype(np.float32)
+        found: Array = rows.reshape(len(positions), groups, self.width).transpose(1, 0, 2).astype(np.float32)
+        return found
 
     def outputs(self, y: Array, positions: Array) -> Array:
         """Float32 ``[groups, positions, channels / groups]`` of the layer's output."""

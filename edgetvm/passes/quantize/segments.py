@@ -84,9 +84,10 @@ def run_segments(graph: Graph, segments: Sequence[Segment], samples: list[dict[s
 def peak_bytes(graph: Graph, segments: Sequence[Segment]) -> int:
     """The most that one sample holds at a time."""
     sizes = {"float32": 4, "int64": 8, "int32": 4, "int16": 2, "int8": 1}
-    peak = 0
+    peak, made = 0, set(graph.inputs)
     for segment in segments:
-        held = {*segment.alive, *segment.inputs, *segment.outputs}
+        made.update(segment.outputs)
+        held = {*(segment.alive & made), *segment.inputs, *segment.outputs}
         peak = max(peak, sum(graph.types[v].size * sizes.get(graph.types[v].dtype, 8) for v in held))
     return peak
 

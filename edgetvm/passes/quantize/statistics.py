@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ def observe(
 ) -> Iterator[dict[str, Array]]:
     """What the float `graph` computes for `values`, graph inputs among them, sample by sample.
 
-    Raises `DataError` if there are no samples or ONNX Runtime refuses one.
+    Raises `DataError` if there are no samples or ONNX Runtime refuses one, and `ModelError` naming
+    the value and the sample that hold NaN or infinity.
     """
     if len(data) == 0:
         raise DataError(f"{data.source} holds no calibration samples", hint="give data like what the model will see")
@@ -45,25 +46,20 @@ def observe(
                 f"calibration sample {number} of {data.source} cannot be run: {line}",
                 hint="samples must have the names, shapes and dtypes of the model's inputs",
             ) from error
-        yield {value: results[value] if value in results else sample[value] for value in values}
+        found = {value: results[value] if value in results else sample[value] for value in values}
+        _refuse_infinite({**sample, **found}, number, data)
+        yield found
         if progress is not None:
             progress(what, number + 1, len(data))
 
 
 def ranges(graph: Graph, values: Sequence[str], data: Dataset, progress: Progress | None = None) -> dict[str, Range]:
-    """The extremes of every value; `ModelError` names the value and the sample that hold NaN or infinity."""
+    """The extremes of every value."""
     low = dict.fromkeys(values, np.inf)
     high = dict.fromkeys(values, -np.inf)
-    for number, results in enumerate(observe(graph, values, data, "ranges", progress)):
+    for results in observe(graph, values, data, "ranges", progress):
         for value, array in results.items():
-            least, most = float(array.min()), float(array.max())
-            if not (np.isfinite(least) and np.isfinite(most)):
-                held = "NaN" if np.isnan(least) or np.isnan(most) else "infinity"
-                raise ModelError(
-                    f"activation '{value}' is {held} in calibration sample {number} of {data.source}",
-                    hint="look at that sample, and at the nodes before that tensor",
-                )
-            low[value], high[value] = min(low[value], least), max(high[value], most)
+            low[value], high[value] = min(low[value], float(array.min())), max(high[value], float(array.max()))
     return {value: Range(low[value], high[value]) for value in values}
 
 
@@ -105,3 +101,14 @@ def channel_maxima(graph: Graph, values: Sequence[str], data: Dataset) -> dict[s
             axes = tuple(axis for axis in range(array.ndim) if axis != 1)
             found[value] = np.maximum(found.get(value, 0.0), array.max(axis=axes).astype(np.float64))
     return found
+
+
+def _refuse_infinite(values: Mapping[str, Array], number: int, data: Dataset) -> None:
+    for value, array in values.items():
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        held = "NaN" if np.isnan(array).any() else "infinity"
+        raise ModelError(
+            f"activation '{value}' is {held} in calibration sample {number} of {data.source}",
+            hint="look at that sample, and at the nodes before that tensor",
+        )
