@@ -17,11 +17,14 @@ import tempfile
 import tomllib
 from pathlib import Path
 
+import compare_peers_cycles
 from compare_peers_models import prepare
 
 import edgetvm
 
 PEERS = Path(__file__).with_suffix(".toml")
+CORES = {"cortex-a53": ("cortex-a53", "cortex-a72"), "cortex-a76": ("cortex-a76",)}  # that run a target's package
+PRICED, HOTTEST = ("float", "int8"), 3
 ENGINES = {"float": ("ours",), "int8": ("ours-int8", "ours-tflite")}
 
 
@@ -61,6 +64,28 @@ def print_table(peer: dict[str, object], figures: dict[tuple[str, str], int | st
     print(f"| geometric mean | {' | '.join([''] * (1 + len(engines)) + cells)} |", flush=True)
 
 
+def print_cycles(target: str, models: list[str], folder: Path) -> list[str]:
+    """Where the cycles of our packages go; gives the reasons for what is missing."""
+    cores, cells, reasons = CORES[target], [], []
+    for model in models:
+        for kind in PRICED:
+            path = folder / model / kind
+            if not path.is_dir():
+                continue  # told already
+            print(f"{model}: pricing {kind} on {target}", file=sys.stderr, flush=True)
+            try:
+                found = compare_peers_cycles.kernels_of(path, cores)
+            except (compare_peers_cycles.Unavailable, edgetvm.EdgeTVMError, OSError, ValueError) as error:
+                reasons.append(f"{target}, {model}, {kind}, cycles: {error}")
+                continue
+            cells += [[model, kind, *row] for row in compare_peers_cycles.rows(found, cores, HOTTEST)]
+    if cells:
+        mca = Path(compare_peers_cycles.llvm_tool("llvm-mca")).name
+        print(f"\n### The hottest kernels of the packages for {target}: modelled cycles by {mca}\n")
+        compare_peers_cycles.print_table(["model", "package", *compare_peers_cycles.heads(cores)], cells)
+    return reasons
+
+
 def main() -> None:
     """Print Markdown."""
     peers = tomllib.loads(PEERS.read_text())
@@ -68,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(known))
     parser.add_argument("--quantized", type=Path, help="a folder of NAME.onnx as edgetvm.quantize writes them")
+    parser.add_argument("--no-cycles", action="store_true")
     parser.add_argument("--samples", type=int, default=2, help="to verify each package on")
     given = parser.parse_args()
     models = given.models.split(",")
@@ -91,6 +117,8 @@ def main() -> None:
                         reasons.append(f"{target}, {model}, {engine}: {found}")
             for peer in wanted:
                 print_table(peer, figures, models)
+            if not given.no_cycles:
+                reasons += print_cycles(target, models, Path(folder) / target)
     if reasons:
         print("\nNot measured:\n")
         for reason in reasons:

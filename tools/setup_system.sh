@@ -9,6 +9,7 @@ package_of() {
         qemu-aarch64 | qemu-arm) echo qemu-user ;;
         qemu-system-arm) echo qemu-system-arm ;;
         arm-none-eabi-gcc) echo gcc-arm-none-eabi libnewlib-arm-none-eabi ;;
+        llvm-mca-*) echo "llvm-${1#llvm-mca-}" ;;
         gcc) echo gcc libc6-dev ;;
         *) echo "$1" ;;
     esac
