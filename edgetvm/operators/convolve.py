@@ -51,14 +51,13 @@ def convolve(
     groups: int,
     pad_value: int,
     dtype: str,
-    less: int = 0,
 ) -> tvm.ir.Call:
     """`x` [N, H, W, C] and `w` [KH, KW, C / groups, M] of 8 or 16 bits; sums of `dtype` int32 or int64.
 
-    `padding` is top, left, bottom, right. Codes of x are read less `less`: with 128, uint8 as int8 codes.
+    `padding` is top, left, bottom, right.
     """
     attributes = {"strides": list(strides), "padding": list(padding), "dilation": list(dilation)}
-    return call(OPERATOR, [x, w], **attributes, groups=groups, pad_value=pad_value, dtype=dtype, less=less)
+    return call(OPERATOR, [x, w], **attributes, groups=groups, pad_value=pad_value, dtype=dtype)
 
 
 def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
@@ -71,8 +70,7 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     def compute(x: te.Tensor, w: te.Tensor) -> te.Tensor:
         kh, kw, depth, out = (int(extent) for extent in w.shape)
         per_group = out // groups
-        sides = [int(side) for side in attributes["padding"]]
-        image = padded(x, sides, int(attributes["pad_value"]), int(attributes["less"]))
+        image = padded(x, [int(side) for side in attributes["padding"]], int(attributes["pad_value"]))
         i, j = te.reduce_axis((0, kh), "i"), te.reduce_axis((0, kw), "j")
         c = te.reduce_axis((0, depth), "c")
 

@@ -57,18 +57,15 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     return builder.call_te(compute, *expr.args, primfunc_name_hint="window_sum")
 
 
-def padded(x: te.Tensor, padding: Sequence[int], value: int, less: int = 0) -> te.Tensor:
-    """[N, H, W, C] with `value` around it; `padding` is top, left, bottom, right. uint8 less `less` becomes int8."""
-    if not any(padding) and not less:
+def padded(x: te.Tensor, padding: Sequence[int], value: int) -> te.Tensor:
+    """[N, H, W, C] with `value` around it; `padding` is top, left, bottom, right."""
+    if not any(padding):
         return x
     top, left, bottom, right = padding
     n, height, width, channels = (int(extent) for extent in x.shape)
 
     def one(b: Any, y: Any, z: Any, c: Any) -> Any:
         inside = tirx.all(y >= top, y < top + height, z >= left, z < left + width)
-        code = x(b, y - top, z - left, c)
-        if less:
-            code = (code.astype("int16") - less).astype("int8")
-        return tirx.if_then_else(inside, code, tirx.const(value, str(code.ty.dtype))) if any(padding) else code
+        return tirx.if_then_else(inside, x(b, y - top, z - left, c), tirx.const(value, str(x.dtype)))
 
     return te.compute((n, height + top + bottom, width + left + right, channels), one, name="pad")

@@ -27,8 +27,6 @@ def integer_matmul(a: Array, b: Array) -> Array:
 def convolve(arguments: Sequence[Array], attributes: Attributes) -> Array:
     """`edgetvm.convolve`: [N, H, W, C] x [KH, KW, C / groups, M]."""
     x, w = arguments
-    if int(attributes["less"]):
-        x = (x.astype(np.int16) - int(attributes["less"])).astype(np.int8)
     kh, kw, depth, out = w.shape
     groups = int(attributes["groups"])
     dilation = [int(step) for step in attributes["dilation"]]

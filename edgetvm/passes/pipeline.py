@@ -15,7 +15,6 @@ from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
 from edgetvm.passes.provenance import trace_sources
-from edgetvm.passes.read_bytes import ReadBytes
 from edgetvm.passes.sink_transposes import SinkTransposes
 
 # Reshapes cost nothing: they stay operators, which the memory planner turns into views.
@@ -42,7 +41,7 @@ class OptimizedModel:
 
 def graph_passes() -> list[tvm.transform.Pass]:
     """Passes on operators."""
-    return [SinkTransposes(), ReadBytes(), relax.transform.DeadCodeElimination()]
+    return [SinkTransposes(), relax.transform.DeadCodeElimination()]
 
 
 def loop_passes() -> list[tvm.transform.Pass]:
