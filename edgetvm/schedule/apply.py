@@ -10,8 +10,10 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
+from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
@@ -19,7 +21,7 @@ from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
 Rule = Callable[[Schedule, Machine, Constants], Answer]
 
 # In order of preference; the last one never declines.
-RULES: list[Rule] = [dot_tile, register_tile, elementwise]
+RULES: list[Rule] = [dot_tile, depthwise_int8, neon_tile, register_tile, elementwise]
 
 
 def schedule_module(

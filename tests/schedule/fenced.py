@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tvm import tirx
 
 from edgetvm.codegen.lower import LoweredKernel, build, lower
 from edgetvm.codegen.objects import runtime_sources
@@ -54,50 +55,69 @@ class Fenced:
     scheduled: Scheduled
     inputs: Sequence[np.ndarray]
 
+    def raw(self) -> Raw:
+        """The kernel alone, with its constants as it reads them."""
+        ((_, kernel),) = self.scheduled.kernels.items()
+        program = self.scheduled.program
+        (call,) = program.calls
+        given = dict(zip(program.inputs, self.inputs, strict=True))
+        arguments = []
+        for position, value in enumerate(call.inputs):
+            data = program.values[value].data
+            data = given[program.root(value)] if data is None else np.asarray(data)
+            packing = kernel.packing.get(position)
+            arguments.append(data if packing is None else packing.pack(data))
+        output = program.values[call.outputs[0]]
+        return Raw(kernel.func, arguments, (output.shape, output.dtype))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A function, the arrays it reads, and shape and type of the one that it writes."""
+
+    func: tirx.PrimFunc
+    inputs: Sequence[np.ndarray]
+    output: tuple[tuple[int, ...], str]
+
 
 def run_fenced(cases: Sequence[Fenced], target_name: str) -> list[np.ndarray]:
     """The output of each case. Each runs twice, with memory that ends and with memory that begins at the tensor."""
+    return run_raw([case.raw() for case in cases], target_name)
+
+
+def run_raw(cases: Sequence[Raw], target_name: str) -> list[np.ndarray]:
+    """The same of functions."""
     target = load_target(target_name)
     with tempfile.TemporaryDirectory(prefix="edgetvm-fenced-") as name:
         folder = Path(name)
-        kernels: list[LoweredKernel] = []
-        calls, shapes = [], []
-        for i, case in enumerate(cases):
-            ((_, scheduled),) = case.scheduled.kernels.items()
-            kernel = lower(f"case_{i}", scheduled.func, tvm_target(target))
-            kernels.append(kernel)
-            program = case.scheduled.program
-            (call,) = program.calls
+        kernels = [lower(f"case_{i}", case.func, tvm_target(target)) for i, case in enumerate(cases)]
+        calls = []
+        for i, (case, kernel) in enumerate(zip(cases, kernels, strict=True)):
             arguments = []
-            given = dict(zip(program.inputs, case.inputs, strict=True))
-            for position, value in enumerate(call.inputs):
-                data = program.values[value].data
-                data = given[program.root(value)] if data is None else data
-                packing = scheduled.packing.get(position)
-                data = data if packing is None else packing.pack(data)
+            for position, data in enumerate(case.inputs):
                 file = folder / f"{i}_{position}"
                 file.write_bytes(np.ascontiguousarray(data).tobytes())
                 arguments.append((str(file), data.nbytes))
-            output = program.values[call.outputs[0]]
-            shapes.append((output.shape, output.dtype))
-            calls.append(_call(i, arguments, output.bytes, kernel, folder))
+            shape, dtype = case.output
+            calls.append(_call(i, arguments, int(np.prod(shape)) * np.dtype(dtype).itemsize, kernel, folder))
         main = folder / "main.c"
         main.write_text(MAIN + "\n".join(text for text, _ in calls) + _main([name for _, name in calls]))
         obj = folder / "kernels.o"
         build(kernels, tvm_target(target)).write_to_file(str(obj))
-        pool = runtime_sources(target)
-        objects = compile_sources(
-            [main, *pool], folder, target, include_dirs=[runtime_dir() / "include"], flags=["-O1", "-DEDGETVM_THREADS"]
-        )
         libc = None if target_name == "host" else "musl"
-        program_file = link_program([*objects, obj], folder / "program", target, libc=libc)
-        command = [str(program_file)]
+        sources, flags = [main, *runtime_sources(target)], ["-O1", "-DEDGETVM_THREADS"]
+        include = [runtime_dir() / "include"]
+        objects = compile_sources(sources, folder, target, include_dirs=include, flags=flags, libc=libc)
+        program = link_program([*objects, obj], folder / "program", target, libc=libc)
+        command = [str(program)]
         if target_name != "host":
-            command = [require_tool("qemu-aarch64"), "-cpu", str(target.processor.qemu_cpu), *command]
+            emulator = require_tool(f"qemu-{target.processor.arch}")
+            command = [emulator, "-cpu", str(target.processor.qemu_cpu), *command]
         done = subprocess.run(command, timeout=120, check=False, capture_output=True, text=True)
         assert done.returncode == 0, f"stopped in {done.stdout.split()[-1:]}"
         results = []
-        for i, (shape, dtype) in enumerate(shapes):
+        for i, case in enumerate(cases):
+            shape, dtype = case.output
             front, back = (
                 np.frombuffer((folder / f"out_{i}_{way}").read_bytes(), dtype).reshape(shape) for way in (1, 0)
             )

@@ -30,6 +30,7 @@ class Layer:
     epilogue: str
     groups: int = 1
     seed: int = 0
+    largest: int | None = None  # absolute weight; None for -128 to 127, of each some
 
     def inputs(self) -> list[np.ndarray]:
         """The activations, and for a residual what is added."""
@@ -41,6 +42,8 @@ class Layer:
     def weights(self) -> np.ndarray:
         kernel = () if self.window is None else self.window.kernel
         shape = (*kernel, self.x[-1] // self.groups, self.outputs)
+        if self.largest is not None:
+            return self._random("w", -self.largest, self.largest + 1, shape).astype(np.int8)
         return self._random("w", -128, 128, shape).astype(np.int8)
 
     def sums(self, x: np.ndarray) -> np.ndarray:

@@ -13,7 +13,9 @@ import tvm
 from tvm import tirx
 from tvm.ir import TensorLoad
 
-from edgetvm.schedule.rules.write_code import Code, constant, lanes_of, piece, shuffle, vector_type
+from edgetvm.schedule.rules.neon_instructions import Neon
+from edgetvm.schedule.rules.requantize_neon import WORD_SHIFT, quarters, requantize_to_words, words_to_codes
+from edgetvm.schedule.rules.write_code import Code, constant, shuffle, vector_type
 
 _BINARY = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.LShift, tirx.RShift)
 HIGH_WORD = 32
@@ -53,7 +55,7 @@ def as_requantized(value: tirx.Expr) -> Requantized | None:
     if not isinstance(value, tirx.Cast) or str(value.ty.dtype) != "int32" or not isinstance(value.value, tirx.RShift):
         return None
     total, shift = value.value.a, value.value.b
-    if not isinstance(shift, tirx.IntImm) or int(shift.value) < HIGH_WORD or not isinstance(total, tirx.Add):
+    if not isinstance(shift, tirx.IntImm) or int(shift.value) < WORD_SHIFT or not isinstance(total, tirx.Add):
         return None
     half = total.b
     if not isinstance(half, tirx.IntImm) or int(half.value) != 1 << (int(shift.value) - 1):
@@ -97,13 +99,13 @@ class Lift:
     """Writes the vector of `lanes` channels that an expression stands for.
 
     `find` gives the vector of a load, or of a larger part that is known; None for other parts.
-    `neon` tells that vectors have 128 bits and NEON's instructions.
+    `neon` are NEON's instructions where vectors are its own.
     """
 
     code: Code
     lanes: int
     find: Callable[[tirx.Expr], tirx.Expr | None]
-    neon: bool
+    neon: Neon | None
 
     def __call__(self, value: tirx.Expr) -> tirx.Expr:
         """The vector of `value`."""
@@ -115,7 +117,7 @@ class Lift:
             if narrowed is not None:
                 return self.narrow(narrowed)
             requantized = as_requantized(value)
-            if requantized is not None and not self.neon:
+            if requantized is not None and self.neon is None and requantized.shift >= HIGH_WORD:
                 return self.high_words(requantized, 0)
         if isinstance(value, tirx.IntImm | tirx.FloatImm):
             return constant(value.value, str(value.ty.dtype), self.lanes)
@@ -127,10 +129,10 @@ class Lift:
     def narrow(self, value: Narrowed) -> tirx.Expr:
         """Clamp to 8 bits."""
         requantized = as_requantized(value.value)
-        if self.neon:
-            return self.narrow_neon(value, requantized)
+        if self.neon is not None:
+            return self.narrow_neon(self.neon, value, requantized)
         zero = value.zero
-        if requantized is not None and requantized.shift <= MOST_FOLDED_SHIFT:
+        if requantized is not None and HIGH_WORD <= requantized.shift <= MOST_FOLDED_SHIFT:
             wide, zero = self.high_words(requantized, zero), 0
         else:
             wide = self(value.value)
@@ -141,39 +143,19 @@ class Lift:
         wide = tirx.max(tirx.min(wide, self.int32(value.high)), self.int32(value.low))
         return tirx.Cast(vector_type("int8", self.lanes), wide)
 
-    def narrow_neon(self, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
+    def narrow_neon(self, neon: Neon, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
         """By saturating instructions: through 16 bits, where the zero point is added, to 8."""
-        if requantized is not None and requantized.shift - 31 <= 16:
-            shift = requantized.shift - 31
-            acc = self(requantized.acc)
-            if isinstance(requantized.multiplier, int):
-                multiplier = self.int32(requantized.multiplier)
-            else:
-                multiplier = self(requantized.multiplier)
-            # floor(floor(2 a m / 2^32) + half) / 2^shift rounds once: the bits cut first are below the half.
-            factors = zip(_quarters(acc), _quarters(multiplier), strict=True)
-            wide = [_neon("int32x4", "sqdmulh.v4i32", *pair) for pair in factors]
-            words = [_neon("int16x4", "sqrshrn.v4i16", w, tirx.const(shift, "int32")) for w in wide]
+        inner = value.value
+        if requantized is not None:
+            multiplier = requantized.multiplier
+            factors = self.int32(multiplier) if isinstance(multiplier, int) else self(multiplier)
+            parts = zip(quarters(self(requantized.acc)), quarters(factors), strict=True)
+            words = [requantize_to_words(neon, acc, m, requantized.shift) for acc, m in parts]
+        elif isinstance(inner, tirx.RShift) and isinstance(inner.b, tirx.IntImm) and 1 <= int(inner.b.value) <= 16:
+            words = [neon.narrow(quarter, int(inner.b.value)) for quarter in quarters(self(inner.a))]
         else:
-            inner = value.value
-            if isinstance(inner, tirx.RShift) and isinstance(inner.b, tirx.IntImm) and 1 <= int(inner.b.value) <= 16:
-                places = tirx.const(int(inner.b.value), "int32")
-                words = [_neon("int16x4", "sqshrn.v4i16", q, places) for q in _quarters(self(inner.a))]
-            else:
-                words = [_neon("int16x4", "sqxtn.v4i16", q) for q in _quarters(self(inner))]
-        if len(words) == 1:
-            words.append(words[0])
-        pairs = [shuffle(words[i : i + 2], list(range(8))) for i in range(0, len(words), 2)]
-        if value.zero:
-            zero = constant(value.zero, "int16", 8)
-            pairs = [_neon("int16x8", "sqadd.v8i16", pair, zero) for pair in pairs]
-        halves = [_neon("int8x8", "sqxtn.v8i8", pair) for pair in pairs]
-        result = piece(halves, 0, self.lanes) if self.lanes <= 8 else shuffle(halves, list(range(self.lanes)))
-        if value.low > -128:
-            result = tirx.max(result, constant(value.low, "int8", self.lanes))
-        if value.high < 127:
-            result = tirx.min(result, constant(value.high, "int8", self.lanes))
-        return self.code.let("q", result)
+            words = [neon.narrow(quarter) for quarter in quarters(self(inner))]
+        return self.code.let("q", words_to_codes(neon, words, value.zero, value.low, value.high, self.lanes))
 
     def high_words(self, value: Requantized, zero: int) -> tirx.Expr:
         """Products of the even and of the odd lanes in 64 bits; of each the high word, shifted."""
@@ -200,15 +182,6 @@ class Lift:
     def int32(self, value: int) -> tirx.Expr:
         """A vector of equal words."""
         return constant(value, "int32", self.lanes)
-
-
-def _neon(dtype: str, name: str, *arguments: tirx.Expr) -> tirx.Expr:
-    return tirx.call_llvm_pure_intrin(dtype, f"llvm.aarch64.neon.{name}", *arguments)
-
-
-def _quarters(value: tirx.Expr) -> list[tirx.Expr]:
-    """Vectors of four lanes."""
-    return [piece([value], i, 4) for i in range(0, lanes_of(value), 4)]
 
 
 def is_start_value(value: tirx.Expr, acc: tirx.Buffer) -> TensorLoad | None:

@@ -1,0 +1,79 @@
+"""Strips of rows: a kernel that a border or an odd depth keeps from its image reads a copy of some rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.dot_copy import copy_bytes, copy_image_rows, fill_bytes
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.write_code import Code, Offset
+
+SPARE = 16  # bytes behind a copy that loads may touch
+
+
+@dataclass(frozen=True)
+class Strip:
+    """`height` rows of the output at a time; `copied` if the rows of the image that they see are copied first."""
+
+    kernel: DotKernel
+    height: int
+    copied: bool
+
+    @property
+    def pieces(self) -> list[tuple[int, int, int]]:
+        """(number, rows each, first row) of the strips: whole ones, then what is left."""
+        whole, rest = divmod(self.kernel.extents[1], self.height)
+        pieces = [(whole, self.height, 0)] if whole else []
+        return [*pieces, (1, rest, whole * self.height)] if rest else pieces
+
+    def write(self, code: Code, image: tirx.Buffer, b: Offset, y0: Offset, height: int) -> tuple[tirx.Buffer, Offset]:
+        """Copy what rows `y0` to `y0 + height` see, if need be; gives where the window of the first of them begins."""
+        kernel = self.kernel
+        x = kernel.x
+        origin = x.base + b * x.rows[0] + y0 * x.rows[1]
+        if not self.copied:
+            return image, origin
+        if kernel.border is None:
+            count = reach(kernel, height)
+            copy = code.array("strip", count + SPARE, "int8", "global")
+            fill_bytes(code, copy, count, 0, SPARE, SPARE)  # or TVM allocates only what is written
+            copy_bytes(code, copy, 0, image, origin, count, 16, flip=False)
+            return copy, 0
+        pitch = int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
+        rows = strip_rows(kernel, height)
+        copy = code.array("strip", rows * pitch + SPARE, "int8", "global")
+        fill_bytes(code, copy, rows * pitch, 0, SPARE, SPARE)
+        stride = x.rows[1] // pitch
+        image_row = b * int(kernel.border.image.shape[1])
+        copy_image_rows(code, copy, image, kernel.border, image_row, y0 * stride, rows, 16, flip=False)
+        return copy, x.base
+
+
+def strip_of(kernel: DotKernel, machine: Machine, odd: bool) -> Strip:
+    """As many rows as fit the first cache with their copy; all of them without one."""
+    rows = kernel.extents[1]
+    if kernel.border is None:
+        return Strip(kernel, rows, odd)
+    pitch = int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
+    budget = machine.cache_bytes[0] // 2 if machine.cache_bytes else 1 << 14
+    height = max((h for h in range(1, rows + 1) if strip_rows(kernel, h) * pitch <= budget), default=1)
+    strips = -(-rows // height)
+    return Strip(kernel, -(-rows // strips), copied=True)
+
+
+def strip_rows(kernel: DotKernel, height: int) -> int:
+    """Rows of the padded image that `height` rows of the output see."""
+    assert kernel.border is not None
+    pitch = int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
+    return ((height - 1) * kernel.x.rows[1] + (kernel.taps[0] - 1) * kernel.steps[0]) // pitch + 1
+
+
+def reach(kernel: DotKernel, height: int) -> int:
+    """Elements from the first to the last that `height` rows of the output see."""
+    (i, j), (step_i, step_j) = kernel.taps, kernel.steps
+    last = (height - 1) * kernel.x.rows[1] + (kernel.extents[2] - 1) * kernel.x.rows[2]
+    span = kernel.channels if kernel.x.channel else kernel.depth
+    return last + (i - 1) * step_i + (j - 1) * step_j + span

@@ -1,0 +1,113 @@
+"""int8 depthwise convolution: exact in every shape, with every epilogue, and the rule fired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetvm.schedule.rules.depthwise_int8 import tap_groups
+from tests.schedule.assembly import instructions
+from tests.schedule.fenced import Fenced, run_fenced
+from tests.schedule.int8_layers import EPILOGUES, Layer, pair
+from tests.schedule.kernels import schedule
+from tests.schedule.reference import Window
+from tests.schedule.test_dot_tile import SAME
+
+TARGETS = ["cortex-a53", "cortex-a7", "cortex-a76"]
+FEW = settings(max_examples=3, deadline=None, derandomize=True)
+CHANNELS = [1, 3, 7, 8, 16, 17, 24, 40]
+
+
+def depthwise(
+    x: tuple[int, int, int, int], window: Window, epilogue: str, largest: int | None = None, seed: int = 0
+) -> Layer:
+    return Layer(x, x[3], window, epilogue, groups=x[3], seed=seed, largest=largest)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Layer:
+    """Any window that fits: strides beyond the kernel, uneven pads, dilation, single pixels, batches."""
+    height, width = draw(pair(st.sampled_from([1, 2, 5, 8])))
+    pads = tuple(draw(st.integers(0, 2)) for _ in range(4))
+    window = Window(draw(pair(st.integers(1, 4))), draw(pair(st.integers(1, 5))), pads, draw(pair(st.integers(1, 2))))
+    if not window.fits(height, width):
+        window = Window((1, 1), window.strides, window.pads)
+    x = (draw(st.integers(1, 2)), height, width, draw(st.sampled_from(CHANNELS)))
+    return depthwise(x, window, draw(st.sampled_from(EPILOGUES)), draw(st.sampled_from([None, 30, 127])))
+
+
+def chosen() -> list[Layer]:
+    """Layers in which every way through the rule is taken."""
+    found = [depthwise((1, 6, 5, 24), SAME, epilogue) for epilogue in EPILOGUES]
+    found += [depthwise((1, 5, 7, channels), SAME, "relu") for channels in CHANNELS]
+    found += [depthwise((1, 5, 7, channels), Window((3, 3)), "requantize") for channels in CHANNELS]
+    for strides in ((1, 1), (2, 2), (4, 3)):
+        found.append(depthwise((2, 9, 7, 16), Window((2, 3), strides, (0, 1, 2, 0)), "relu"))
+        found.append(depthwise((2, 9, 7, 19), Window((3, 3), strides, (2, 1, 0, 3), (2, 2)), "residual"))
+    found.append(depthwise((1, 1, 1, 16), SAME, "requantize"))
+    found.append(depthwise((1, 9, 9, 16), Window((7, 5), pads=(3, 2, 3, 2)), "requantize"))
+    found.append(depthwise((1, 70, 70, 32), SAME, "relu"))  # several strips, large enough for threads
+    return found
+
+
+def check(cases: list[Layer], target: str) -> None:
+    """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched."""
+    fenced = []
+    for layer in cases:
+        scheduled = schedule(layer.body, layer.inputs(), target)
+        # With one channel it is a convolution, with one tap a product of elements.
+        assert scheduled.rules == ["depthwise_int8"] or layer.x[3] == 1 or layer.window.kernel == (1, 1), layer
+        fenced.append(Fenced(scheduled, layer.inputs()))
+    for layer, found in zip(cases, run_fenced(fenced, target), strict=True):
+        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_way_through_the_rule(target: str) -> None:
+    check(chosen(), target)
+
+
+@FEW
+@given(cases=st.lists(layers(), min_size=15, max_size=15), target=st.sampled_from(TARGETS))
+def test_law(cases: list[Layer], target: str) -> None:
+    check(cases, target)
+
+
+class AllLeast(Layer):
+    """Every weight and every activation is -128."""
+
+    def weights(self) -> np.ndarray:
+        return np.full_like(super().weights(), -128)
+
+    def inputs(self) -> list[np.ndarray]:
+        return [np.full_like(x, -128) for x in super().inputs()]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_extreme_weights(target: str) -> None:
+    """Two products of -128 by -128 do not fit 16 bits, many of small weights do."""
+    sizes = [depthwise((1, 5, 6, 16), SAME, "bias", largest) for largest in (1, 28, 40, 63, 85, 127)]
+    check([*sizes, AllLeast((1, 5, 6, 16), 16, SAME, "none", groups=16)], target)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(taps=st.integers(1, 25), largest=st.sampled_from([1, 28, 63, 64, 127, 128]), seed=st.integers(0, 99))
+def test_law_groups_of_taps_fit_16_bits(taps: int, largest: int, seed: int) -> None:
+    weights = np.random.default_rng(seed).integers(-largest, min(largest, 127) + 1, (taps, 1, 1, 6)).astype(np.int8)
+    groups = tap_groups([weights])
+    assert sorted(tap for group in groups for tap in group) == list(range(taps))
+    for group in groups:
+        most = np.abs(weights[group].astype(int)).sum(0).max()
+        assert most <= 255
+    assert largest == 128 or len(groups) <= -(-taps // 2)
+
+
+def test_instructions() -> None:
+    layer = depthwise((1, 25, 5, 64), SAME, "relu", largest=127)
+    used = instructions(schedule(layer.body, layer.inputs(), "cortex-a53"), "cortex-a53")
+    assert used["smull"] > 0
+    assert used["smlal"] > 0
+    assert used["saddw"] > 0
+    assert used["smulh"] == used["mul"] == 0  # requantization is done in vectors
