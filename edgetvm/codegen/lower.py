@@ -70,7 +70,8 @@ def lower(
     """Lower one scheduled PrimFunc to the C calling convention.
 
     `noalias` promises that no two pointers overlap; the memory planner withdraws it for kernels
-    that it runs in place. Raises UnsupportedError that begins with `place` when TVM cannot.
+    that it runs in place, and a rule that wants loads to stay where it wrote them by the attribute
+    "tirx.noalias". Raises UnsupportedError that begins with `place` when TVM cannot.
     """
     try:
         return _lower(name, func, target, noalias, place or f"kernel {name}")
@@ -83,7 +84,7 @@ def _lower(name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: b
     with tvm.transform.PassContext(opt_level=3, config={"s_tir.LoopPartition": {"partition_const_loop": True}}):
         module = tirx.transform.BindTarget(target.with_host(target))(module)
         module = tvm.transform.Sequential(_passes())(module)
-    kernel = _take_pointers(name, module[name], noalias)
+    kernel = _take_pointers(name, module[name], noalias and bool(func.attrs.get("tirx.noalias", True)))
     lowered = tirx.transform.LowerIntrin()(tvm.IRModule({name: kernel.func}))
     return replace(kernel, func=lowered[name], place=place)
 

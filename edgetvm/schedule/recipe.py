@@ -29,6 +29,7 @@ class Recipe:
     dot_tile              instructions that a tile of sums costs: loops and addresses
     dot_unrolled          dot-product instructions of one unrolled body at most
     dot_band_bytes        bytes of the rows that a kernel copies at a time
+    dot_spare_registers   vector registers kept free of sums, weights and activations of one step
     """
 
     scalar_accumulators: int
@@ -41,6 +42,7 @@ class Recipe:
     dot_tile: int = 16
     dot_unrolled: int = 128
     dot_band_bytes: int = 16384
+    dot_spare_registers: int = 0
     sha256: str = ""  # of the file it was read from
 
 
@@ -77,7 +79,9 @@ def dot_of(processor: Processor) -> str | None:
     if processor.arch == "aarch64" and "dotprod" in features:
         return "sdot"
     wide = "avx512vnni" if processor.vector_bytes == 64 else "avxvnni"
-    return "vpdpbusd" if processor.arch == "x86_64" and wide in features else None
+    if processor.arch != "x86_64":
+        return None
+    return "vpdpbusd" if wide in features else "pmaddwd"
 
 
 def neon_of(processor: Processor) -> str | None:

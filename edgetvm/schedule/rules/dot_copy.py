@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from tvm import tirx
 
 from edgetvm.schedule.rules.dot_border import Border
@@ -31,8 +33,7 @@ def fill_bytes(code: Code, target: tirx.Buffer, at: Offset, value: int, count: i
     _pieces(code, count, lanes, put)
 
 
-def _pieces(code: Code, count: int, lanes: int, move: object) -> None:
-    assert callable(move)
+def _pieces(code: Code, count: int, lanes: int, move: Callable[[Offset, int], None]) -> None:
     whole = count // lanes
     if whole:
         with code.loop("at", whole) as at:
@@ -79,3 +80,29 @@ def copy_image_rows(
             copy()
         with code.when(tirx.Not(inside)):
             fill_bytes(code, target, place, fill, pitch, lanes)
+
+
+def copy_pixels(
+    code: Code,
+    target: tirx.Buffer,
+    source: tirx.Buffer,
+    start: Offset,
+    counts: tuple[int, int],
+    steps: Sequence[int],
+    depth: int,
+    pitch: int,
+    lanes: int,
+    flip: bool,
+) -> None:
+    """`counts` rows and columns of pixels of `depth` bytes, `steps` bytes apart, to one behind the other.
+
+    In the copy a pixel takes `pitch` bytes.
+    """
+    rows, columns = counts
+    dense = depth == pitch
+    if dense and (columns == 1 or steps[1] == depth) and (rows == 1 or steps[0] == columns * depth):
+        copy_bytes(code, target, 0, source, start, rows * columns * depth, lanes, flip)
+        return
+    with code.loop("y", rows) as y, code.loop("z", columns) as z:
+        place, origin = (y * columns + z) * pitch, start + y * steps[0] + z * steps[1]
+        copy_bytes(code, target, place, source, origin, depth, lanes, flip)

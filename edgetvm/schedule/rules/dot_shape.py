@@ -27,11 +27,11 @@ class DotTile:
 def choose_dot_tile(kernel: DotKernel, window: Window, instruction: DotInstruction, machine: Machine) -> DotTile:
     """The tile with the fewest instructions for the whole kernel among those that the registers hold."""
     vectors = -(-kernel.channels // instruction.lanes)
-    row = kernel.extents[-1]
+    row, spare = kernel.extents[-1], machine.recipe.dot_spare_registers
     best: tuple[float, DotTile] | None = None
     for height in range(1, min(row, machine.recipe.max_rows if instruction.unit == 1 else 8) + 1):
         for width in range(1, min(vectors, 8) + 1):
-            if registers(height, width, window, instruction) > machine.vector_registers:
+            if registers(height, width, window, instruction) > machine.vector_registers - spare:
                 continue
             cost = sum(
                 count_rows * count_panels * _tile_cost(rows, wide, window, instruction, machine)
@@ -49,8 +49,9 @@ def registers(pixels: int, vectors: int, window: Window, instruction: DotInstruc
     """Vector registers in use at once: sums, activations, weights."""
     sums = pixels * vectors
     if instruction.unit == 1:
-        return sums + vectors + 1
-    return sums + pixels + window.shared - 1 + min(vectors, 2) + 1
+        per_operand = 1 if instruction.halves == 1 else 3  # bytes, and the words made of them
+        return sums + per_operand * (vectors + 1)
+    return sums + pixels + window.shared - 1 + vectors
 
 
 def _tile_cost(pixels: int, vectors: int, window: Window, instruction: DotInstruction, machine: Machine) -> float:
@@ -63,4 +64,5 @@ def _tile_cost(pixels: int, vectors: int, window: Window, instruction: DotInstru
         wide = math.ceil(window.groups / instruction.unit) * window.runs
         loads = wide * (pixels + taps - 1) / taps + groups * vectors / 2
     recipe = machine.recipe
-    return products + loads + recipe.dot_epilogue * pixels * vectors + recipe.dot_tile
+    finished = pixels * (vectors if instruction.unit == 1 else 2 * -(-vectors // 2))  # NEON narrows two at a time
+    return products + loads + recipe.dot_epilogue * finished + recipe.dot_tile
