@@ -17,7 +17,7 @@ from edgetvm.deploy.package import Call, Package, Tensor
 from edgetvm.errors import RunError
 
 DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
-EMPTY = Package(Path(), "m", "host", "c", None, (), (), 0, 8, ())
+EMPTY = Package(Path(), "m", "host", "c", None, (), (), 0, 8, (), {}, False, False)
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
 
 
