@@ -32,6 +32,7 @@ from edgetvm.report.accuracy import auc, mean_squared_error
 Array = np.ndarray
 Runner = Callable[[Path, Iterable[Sample], str], list[Array]]  # (model, samples, output) -> that output of each
 
+HEADER = ("model", "scheme", "float", "published", "must reach", "quantized", "same class", "SQNR dB", "s", "MiB")
 TENSORFLOW = 'layout = "NHWC"\nmean = [127.5, 127.5, 127.5]\nstd = [127.5, 127.5, 127.5]\nlabel_offset = 1\n'
 CAFFE = 'layout = "NCHW"\nchannels = "BGR"\nmean = [104, 117, 123]\n'
 
@@ -139,8 +140,7 @@ def main(run: Runner = run_onnx) -> None:
     parser.add_argument("--only-calibration", action="store_true")
     given = parser.parse_args()
     assets = Path(os.environ.get("EDGETVM_ASSETS", Path(__file__).resolve().parents[2] / "shared" / "assets"))
-    header = "model|scheme|float|published int8|must reach|quantized|same class|SQNR dB|seconds|peak MiB".split("|")
-    print(f"| {' | '.join(header)} |\n|{' --- |' * len(header)}")
+    print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}")
     for name in given.models.split(","):
         options = QuantizeOptions(
             scheme=given.scheme or CASES[name].scheme or "int8",

@@ -123,7 +123,7 @@ def _proto(node: Node) -> onnx.NodeProto:
     schema = onnx.defs.get_schema(node.op, node.version, node.domain)
     proto = helper.make_node(node.op, list(node.inputs), list(node.outputs), name=node.name, domain=node.domain)
     for name, value in node.attributes.items():
-        kind = onnx.AttributeProto.AttributeType.Value(schema.attributes[name].type.name)
+        kind = int(schema.attributes[name].type.value)  # type: ignore[attr-defined]
         proto.attribute.append(helper.make_attribute(name, value, attr_type=kind))
     return proto
 
