@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -85,9 +86,15 @@ def _environment() -> Iterator[dict[str, str]]:
     lasting = writable(cache_dir())
     with tempfile.TemporaryDirectory(prefix="edgetvm-zig-") as scratch:
         yield {name: value for name, value in os.environ.items() if not name.startswith(_MEDDLING)} | {
-            "ZIG_GLOBAL_CACHE_DIR": str(lasting / "zig") if lasting else f"{scratch}/global",
+            "ZIG_GLOBAL_CACHE_DIR": str(lasting / f"zig-{_installation()}") if lasting else f"{scratch}/global",
             "ZIG_LOCAL_CACHE_DIR": f"{scratch}/local",
         }
+
+
+@cache
+def _installation() -> str:
+    """Tells one installation of zig from another: two that share a cache build its C libraries again and again."""
+    return hashlib.sha256(str(zig_dir()).encode()).hexdigest()[:8]
 
 
 @cache
