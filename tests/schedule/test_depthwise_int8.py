@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.schedule.rules.depthwise_int8 import tap_groups
+from edgetvm.schedule.rules.depthwise_products import tap_groups
 from tests.schedule.assembly import instructions
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import EPILOGUES, Layer, pair
@@ -15,7 +15,7 @@ from tests.schedule.kernels import schedule
 from tests.schedule.reference import Window
 from tests.schedule.test_dot_tile import SAME
 
-TARGETS = ["cortex-a53", "cortex-a7", "cortex-a76"]
+TARGETS = ["cortex-a53", "cortex-a7", "cortex-a76", "host"]
 FEW = settings(max_examples=3, deadline=None, derandomize=True)
 CHANNELS = [1, 3, 7, 8, 16, 17, 24, 40]
 

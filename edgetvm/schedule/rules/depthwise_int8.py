@@ -1,74 +1,55 @@
-"""int8 depthwise convolution: channels along the vector, rows of pixels, products summed in 16 bits while they fit."""
+"""int8 depthwise convolution: channels along the vector, rows of pixels, no test of borders in the loops."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
+from edgetvm.schedule.rules.depthwise_products import BLOCK, NeonTaps, WordPairs, depthwise_products
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.neon_instructions import Neon
-from edgetvm.schedule.rules.neon_products import MOST_IN_16_BITS
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
-from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, shuffle
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, piece
 from edgetvm.schedule.types import Answer, Constants, Loops
-
-BLOCK = 16  # channels of a panel of weights
-HALF = 8
 
 
 def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
     """Write the loops of a depthwise convolution of int8 by constant int8 weights."""
-    if not machine.neon:
-        return None
     kernel = dot_kernel(sch, list(constants), depthwise=True)
     if kernel is None or not can_lift(kernel.value):
         return None
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    panels = Panels(BLOCK)
-    shape = panels.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
+    products = depthwise_products(kernel, machine, constants[position])
+    if products is None:
+        return None
+    shape = products.packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
     packed = tirx.decl_buffer(shape, "int8", name=kernel.w.name)
     code = Code()
     rows = rows_of(code, kernel, packed)
-    neon = Neon(machine.neon)
-    epilogue = ChannelEpilogue(code, kernel, rows, (16, 8, 4, 1), neon)
-    strip = strip_of(kernel, machine, kernel.channels % HALF != 0)
+    neon = Neon(machine.neon) if machine.neon else None
+    widths = (16, 8, 4, 1) if neon else tuple(w for w in (16, 8, 4, 1) if w <= products.lanes)
+    epilogue = ChannelEpilogue(code, kernel, rows, widths, neon)
+    strip = strip_of(kernel, machine, kernel.channels % products.least != 0)
     pixels = pixels_at_a_time(kernel.extents[2], kernel.taps[0] * kernel.taps[1], machine)
-    groups = tap_groups(constants[position])
-    DepthwiseWriter(kernel, code, rows, epilogue, neon, strip, groups, pixels, packed).write()
+    DepthwiseWriter(kernel, code, rows, epilogue, products, strip, pixels, packed).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: panels})
-
-
-def tap_groups(weights: Sequence[np.ndarray]) -> list[list[int]]:
-    """Taps whose products may be summed in 16 bits, for any activation: first fit in the order of the taps."""
-    sizes = np.concatenate([np.abs(array.astype(np.int64)).reshape(-1, array.shape[-1]) for array in weights], 1)
-    groups: list[list[int]] = []
-    totals: list[np.ndarray] = []
-    for tap, size in enumerate(sizes):
-        fitting = (i for i, total in enumerate(totals) if (total + size).max() <= MOST_IN_16_BITS)
-        found = next(fitting, None)
-        if found is None:
-            groups.append([tap])
-            totals.append(size)
-        else:
-            groups[found].append(tap)
-            totals[found] = totals[found] + size
-    return groups
+    return Loops(written, {position: products.packing})
 
 
 def pixels_at_a_time(width: int, taps: int, machine: Machine) -> int:
     """Pixels of a row that one body computes, which share loads: a divisor of the row if there is one."""
     most = max(machine.recipe.unrolled_operations // (4 * taps), 1)
+    if machine.vector_registers < 2 * taps:  # activations to share would push the weights out
+        return 1
     fitting = range(1, min(most, width) + 1)
     return max(fitting, key=lambda count: (min(count, 2), width % count == 0, count))
 
@@ -81,9 +62,8 @@ class DepthwiseWriter:
     code: Code
     rows: Rows
     epilogue: ChannelEpilogue
-    neon: Neon
+    products: NeonTaps | WordPairs
     strip: Strip
-    groups: list[list[int]]
     pixels: int
     packed: tirx.Buffer
 
@@ -99,8 +79,8 @@ class DepthwiseWriter:
                     if whole:
                         with code.loop("block", whole) as block:
                             self._rows(x, at, (b, y0), height, block, 0, BLOCK)
-                    for start in range(0, rest, HALF):
-                        self._rows(x, at, (b, y0), height, whole, start, min(rest - start, HALF))
+                    for start in range(0, rest, self.products.least):
+                        self._rows(x, at, (b, y0), height, whole, start, min(rest - start, self.products.least))
 
     def _rows(
         self,
@@ -134,55 +114,30 @@ class DepthwiseWriter:
         start: int,
         outputs: int,
     ) -> None:
-        code, kernel = self.code, self.kernel
-        lanes = BLOCK if outputs == BLOCK else HALF
-        (_, width), (step_i, step_j) = kernel.taps, kernel.steps
+        code, kernel, products = self.code, self.kernel, self.products
+        wide = BLOCK if outputs == BLOCK else products.least
+        (i, j), (step_i, step_j) = kernel.taps, kernel.steps
         step = kernel.x.rows[2]
-        taps = kernel.taps[0] * width
-        reach = (count - 1) * step + (kernel.taps[0] - 1) * step_i + (width - 1) * step_j + lanes
+        reach = (count - 1) * step + (i - 1) * step_i + (j - 1) * step_j + wide
+        size = int(self.packed_size // self.packed.shape[0])
         xp = code.view("xp", x, row + place[2] * step, reach)
-        wp = code.view("wp", self.rows.of(self.packed), block * (taps * BLOCK) + start, taps * BLOCK - start)
-        weights = [code.let("w", load(wp, tap * BLOCK, lanes)) for tap in range(taps)]
+        wp = code.view("wp", self.rows.of(self.packed), block * size + start, size - start)
         channel = block * BLOCK + start
-        biased = outputs >= HALF and self.epilogue.bias is not None
-        seen: dict[int, tirx.Expr] = {}
-        for p in range(count):
-            for tap in range(taps):
-                at = p * step + tap // width * step_i + tap % width * step_j
-                if at not in seen:
-                    seen[at] = code.let("a", load(xp, at, lanes))
-        vectors = lanes // 4
-        zero = constant(0, "int32", 4)
-        for p in range(count):
-            sums = self.epilogue.load_bias(channel, vectors, 4) if biased else [zero] * vectors
-            for group in self.groups:
-                for half in range(lanes // HALF):
-                    total: tirx.Expr | None = None
-                    for tap in group:
-                        at = p * step + tap // width * step_i + tap % width * step_j
-                        pair = (_half(seen[at], half, lanes), _half(weights[tap], half, lanes))
-                        product = self.neon.multiply(*pair)
-                        total = product if total is None else total + product
-                    assert total is not None
-                    words = code.let("t", total)
-                    for quarter in range(2):
-                        part = shuffle([words], list(range(4 * quarter, 4 * quarter + 4)))
-                        i = half * 2 + quarter
-                        sums[i] = code.let("s", sums[i] + tirx.Cast("int32x4", part))
+        vectors = wide // products.lanes
+        biased = outputs == wide and self.epilogue.bias is not None
+        zero = constant(0, "int32", products.lanes)
+        starts = [
+            self.epilogue.load_bias(channel, vectors, products.lanes) if biased else [zero] * vectors
+            for _ in range(count)
+        ]
+        products.write(code, xp, wp, starts)
+        for p, sums in enumerate(starts):
 
-            def chosen(first: int, wanted: int, sums: list[tirx.Expr] = sums) -> tirx.Expr:
-                return pick(sums, first, wanted)
+            def chosen(first: int, lanes: int, sums: list[tirx.Expr] = sums) -> tirx.Expr:
+                return piece(sums, first, lanes)
 
             self.epilogue.write(chosen, (place[0], place[1], place[2] + p), channel, outputs, biased)
 
-
-def pick(sums: list[tirx.Expr], first: int, lanes: int) -> tirx.Expr:
-    """Sums `first` to `first + lanes` of vectors of four."""
-    if lanes == 1:
-        return tirx.Shuffle([sums[first // 4]], [tirx.const(first % 4, "int32")])
-    chosen = sums[first // 4 : (first + lanes) // 4]
-    return chosen[0] if len(chosen) == 1 else shuffle(chosen, list(range(lanes)))
-
-
-def _half(vector: tirx.Expr, half: int, lanes: int) -> tirx.Expr:
-    return vector if lanes == HALF else shuffle([vector], list(range(HALF * half, HALF * half + HALF)))
+    @property
+    def packed_size(self) -> int:
+        return math.prod(int(extent) for extent in self.packed.shape)

@@ -1,0 +1,158 @@
+"""Sums of a depthwise window, channel by channel, by the instructions that a processor has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+
+from edgetvm.schedule.packing import Panels
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.neon_instructions import Neon
+from edgetvm.schedule.rules.neon_products import MOST_IN_16_BITS
+from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
+from edgetvm.schedule.types import Packing
+
+BLOCK = 16  # channels of a panel of weights
+
+PMADDWD = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}
+
+
+@dataclass(frozen=True)
+class NeonTaps:
+    """Tap by tap: products of 16 bits are summed as long as they fit (`groups` of taps), then added to 32 bits."""
+
+    kernel: DotKernel
+    neon: Neon
+    groups: tuple[tuple[int, ...], ...]
+    lanes: int = 4
+    least: int = 8  # channels that a vector of activations has at least
+
+    @property
+    def packing(self) -> Packing:
+        """``[panels, i, j, 1, block]``."""
+        return Panels(BLOCK)
+
+    def write(self, code: Code, x: tirx.Buffer, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels; `x` their first window."""
+        width = self.kernel.taps[1]
+        step, (step_i, step_j) = self.kernel.x.rows[2], self.kernel.steps
+        wide = len(starts[0]) * self.lanes
+        taps = range(self.kernel.taps[0] * width)
+        weights = [code.let("w", load(w, tap * BLOCK, wide)) for tap in taps]
+        places = [[p * step + tap // width * step_i + tap % width * step_j for tap in taps] for p in range(len(starts))]
+        seen = {at: code.let("a", load(x, at, wide)) for row in places for at in row}
+        for sums, row in zip(starts, places, strict=True):
+            for group in self.groups:
+                for half in range(wide // 8):
+                    total: tirx.Expr | None = None
+                    for tap in group:
+                        product = self.neon.multiply(_eight(seen[row[tap]], half), _eight(weights[tap], half))
+                        total = product if total is None else total + product
+                    words = code.let("t", total)
+                    for i in (0, 1):
+                        part = tirx.Cast("int32x4", shuffle([words], list(range(4 * i, 4 * i + 4))))
+                        sums[2 * half + i] = code.let("s", sums[2 * half + i] + part)
+
+
+@dataclass(frozen=True)
+class TapPairs:
+    """Weights ``[i, j, 1, C]`` as pairs of taps below one another: ``[panels, j, i / 2, block, 2]``."""
+
+    block: int
+
+    @property
+    def label(self) -> str:
+        """Tells this layout from others in a name."""
+        return f"pairs_{self.block}"
+
+    def pack(self, data: np.ndarray) -> np.ndarray:
+        """The array as the kernel reads it."""
+        i, j, _, channels = data.shape
+        panels = -(-channels // self.block)
+        filled = np.pad(data, ((0, i % 2), (0, 0), (0, 0), (0, panels * self.block - channels)))
+        pairs = filled.reshape(-1, 2, j, panels, self.block)
+        return np.ascontiguousarray(pairs.transpose(3, 2, 0, 4, 1))
+
+
+@dataclass(frozen=True)
+class WordPairs:
+    """Two taps at a time, one below the other, by x86's sums of two products of 16 bits.
+
+    A column of the image is made words once, for all pixels that see it.
+    """
+
+    kernel: DotKernel
+    lanes: int
+    least: int = BLOCK
+
+    @property
+    def packing(self) -> Packing:
+        return TapPairs(BLOCK)
+
+    def write(self, code: Code, x: tirx.Buffer, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels; `x` their first window."""
+        height, width = self.kernel.taps
+        pairs = -(-height // 2)
+        step, step_j = self.kernel.x.rows[2], self.kernel.steps[1]
+        name = f"llvm.x86.{PMADDWD[self.lanes]}"
+        columns: dict[int, list[list[tirx.Expr]]] = {}
+        for p, sums in enumerate(starts):
+            for j in range(width):
+                at = p * step + j * step_j
+                if at not in columns:
+                    columns[at] = [self._words(code, x, at, pair) for pair in range(pairs)]
+                for pair in range(pairs):
+                    for v, words in enumerate(columns[at][pair]):
+                        place = ((j * pairs + pair) * BLOCK + v * self.lanes) * 2
+                        weights = tirx.Cast(f"int16x{2 * self.lanes}", load(w, place, 2 * self.lanes))
+                        products = tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", name, words, weights)
+                        sums[v] = code.let("s", sums[v] + products)
+
+    def _words(self, code: Code, x: tirx.Buffer, at: int, pair: int) -> list[tirx.Expr]:
+        """One column's activations of two rows, channel by channel in turn."""
+        step_i = self.kernel.steps[0]
+        upper = code.let("a", load(x, at + 2 * pair * step_i, BLOCK))
+        lower = constant(0, "int8", BLOCK)
+        if 2 * pair + 1 < self.kernel.taps[0]:
+            lower = code.let("a", load(x, at + (2 * pair + 1) * step_i, BLOCK))
+        parts = []
+        for first in range(0, BLOCK, self.lanes):
+            turns = [lane for c in range(first, first + self.lanes) for lane in (c, BLOCK + c)]
+            parts.append(code.let("d", tirx.Cast(f"int16x{2 * self.lanes}", shuffle([upper, lower], turns))))
+        return parts
+
+
+def depthwise_products(
+    kernel: DotKernel, machine: Machine, weights: Sequence[np.ndarray]
+) -> NeonTaps | WordPairs | None:
+    """How a processor sums a window; None if it has no such instructions."""
+    if machine.neon:
+        return NeonTaps(kernel, Neon(machine.neon), tuple(map(tuple, tap_groups(weights))))
+    if machine.dot in ("vpdpbusd", "pmaddwd") and machine.lanes(4) in PMADDWD:
+        return WordPairs(kernel, machine.lanes(4))
+    return None
+
+
+def tap_groups(weights: Sequence[np.ndarray]) -> list[list[int]]:
+    """Taps whose products may be summed in 16 bits, for any activation: first fit in the order of the taps."""
+    sizes = np.concatenate([np.abs(array.astype(np.int64)).reshape(-1, array.shape[-1]) for array in weights], 1)
+    groups: list[list[int]] = []
+    totals: list[np.ndarray] = []
+    for tap, size in enumerate(sizes):
+        fitting = (i for i, total in enumerate(totals) if (total + size).max() <= MOST_IN_16_BITS)
+        found = next(fitting, None)
+        if found is None:
+            groups.append([tap])
+            totals.append(size)
+        else:
+            groups[found].append(tap)
+            totals[found] = totals[found] + size
+    return groups
+
+
+def _eight(vector: tirx.Expr, half: int) -> tirx.Expr:
+    return vector if vector.ty.dtype.lanes == 8 else shuffle([vector], list(range(8 * half, 8 * half + 8)))
