@@ -135,10 +135,11 @@ def test_a_residual_may_be_overwritten() -> None:
 
 
 @pytest.mark.parametrize("target", HERE)
-@pytest.mark.parametrize("shift", [31, 32, 33, 40, 47, 48, 54, 55, 62])
-def test_requantizing_any_sum(target: str, shift: int) -> None:
-    """Sums of the whole range, multipliers of any size, against the formula."""
-    rng = np.random.default_rng(shift)
+@pytest.mark.parametrize("shift", [31, 32, 33, 40, 47, 48, 54, 55, 62, None])
+def test_requantizing_any_sum(target: str, shift: int | None) -> None:
+    """Sums of the whole range, multipliers of any size, one shift or one a channel, against the formula."""
+    rng = np.random.default_rng(shift or 0)
+    shifts = rng.integers(32, 63, 64) if shift is None else np.full((), shift)
     x, w = np.zeros((256, 4), np.int8), np.zeros((4, 64), np.int8)
     bias = rng.integers(-(2**31), 2**31, 64, dtype=np.int64)
     bias[:4] = -(2**31), 2**31 - 1, 0, -1
@@ -149,10 +150,10 @@ def test_requantizing_any_sum(target: str, shift: int) -> None:
         def body(p: list[relax.Var], emit: Emit, m: np.ndarray = m, zero: int = zero) -> tvm.ir.Expr:
             acc = emit(relax.op.matmul(p[0], relax.const(w), out_dtype="int32"))
             total = emit(relax.op.add(acc, relax.const(bias.astype(np.int32))))
-            factor, places = relax.const(m.astype(np.int32)), relax.const(np.int32(shift))
+            factor, places = relax.const(m.astype(np.int32)), relax.const(shifts.astype(np.int32))
             return requantize(total, factor, places, zero_point=zero, low=-128, high=127, dtype="int8")
 
         scheduled = schedule(body, [x], target)
         assert scheduled.rules == ["dot_tile"]
-        wanted = np.clip(((bias * m + (1 << (shift - 1))) >> shift) + zero, low, high).astype(np.int8)
+        wanted = np.clip(((bias * m + (np.int64(1) << (shifts - 1))) >> shifts) + zero, low, high).astype(np.int8)
         np.testing.assert_array_equal(run(scheduled, [x]), np.broadcast_to(wanted, (256, 64)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import tirx
 from tvm.ir import TensorLoad
+from tvm_ffi import structural_equal
 
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.requantize_neon import WORD_SHIFT, quarters, requantize_to_words, words_to_codes
@@ -24,11 +25,15 @@ MOST_FOLDED_SHIFT = 54  # a zero point, 9 bits, shifted so far stays below 2^63
 
 @dataclass(frozen=True)
 class Requantized:
-    """``int32((int64(acc) * int64(multiplier) + 2^(shift-1)) >> shift)``; the multiplier is int32 or a number."""
+    """``int32((int64(acc) * int64(multiplier) + 2^(shift-1)) >> shift)``.
+
+    Multiplier and shift are int32 or numbers. A shift of at least 31 makes an int32 of any product of two: the
+    cast tells that it is that large.
+    """
 
     acc: tirx.Expr
     multiplier: tirx.Expr | int
-    shift: int
+    shift: tirx.Expr | int
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,29 @@ def as_requantized(value: tirx.Expr) -> Requantized | None:
     if not isinstance(value, tirx.Cast) or str(value.ty.dtype) != "int32" or not isinstance(value.value, tirx.RShift):
         return None
     total, shift = value.value.a, value.value.b
-    if not isinstance(shift, tirx.IntImm) or int(shift.value) < WORD_SHIFT or not isinstance(total, tirx.Add):
+    if not isinstance(total, tirx.Add) or not isinstance(total.a, tirx.Mul):
         return None
-    half = total.b
-    if not isinstance(half, tirx.IntImm) or int(half.value) != 1 << (int(shift.value) - 1):
-        return None
+    places = _places(shift, total.b)
     product = total.a
-    if not isinstance(product, tirx.Mul):
-        return None
     acc, multiplier = _widened(product.a), _widened(product.b)
     if isinstance(product.b, tirx.IntImm) and abs(int(product.b.value)) < 1 << 31:
-        return None if acc is None else Requantized(acc, int(product.b.value), int(shift.value))
-    return None if acc is None or multiplier is None else Requantized(acc, multiplier, int(shift.value))
+        multiplier = int(product.b.value)
+    return None if acc is None or multiplier is None or places is None else Requantized(acc, multiplier, places)
+
+
+def _places(shift: tirx.Expr, half: tirx.Expr) -> tirx.Expr | int | None:
+    """The shift by a number or by an int32, if `half` is 2^(shift-1)."""
+    if isinstance(shift, tirx.IntImm):
+        places = int(shift.value)
+        known = isinstance(half, tirx.IntImm) and int(half.value) == 1 << (places - 1)
+        return places if known and places >= WORD_SHIFT else None
+    if not isinstance(half, tirx.LShift) or not isinstance(half.b, tirx.Sub) or not _is_one(half.a):
+        return None
+    return _widened(shift) if _is_one(half.b.b) and structural_equal(half.b.a, shift) else None
+
+
+def _is_one(value: tirx.Expr) -> bool:
+    return isinstance(value, tirx.IntImm) and int(value.value) == 1
 
 
 def _widened(value: tirx.Expr) -> tirx.Expr | None:
@@ -117,7 +133,7 @@ class Lift:
             if narrowed is not None:
                 return self.narrow(narrowed)
             requantized = as_requantized(value)
-            if requantized is not None and self.neon is None and requantized.shift >= HIGH_WORD:
+            if requantized is not None and self.neon is None and _keeps_high_word(requantized.shift):
                 return self.high_words(requantized, 0)
         if isinstance(value, tirx.IntImm | tirx.FloatImm):
             return constant(value.value, str(value.ty.dtype), self.lanes)
@@ -132,7 +148,7 @@ class Lift:
         if self.neon is not None:
             return self.narrow_neon(self.neon, value, requantized)
         zero = value.zero
-        if requantized is not None and HIGH_WORD <= requantized.shift <= MOST_FOLDED_SHIFT:
+        if requantized is not None and _folds(requantized.shift):
             wide, zero = self.high_words(requantized, zero), 0
         else:
             wide = self(value.value)
@@ -147,10 +163,11 @@ class Lift:
         """By saturating instructions: through 16 bits, where the zero point is added, to 8."""
         inner = value.value
         if requantized is not None:
-            multiplier = requantized.multiplier
-            factors = self.int32(multiplier) if isinstance(multiplier, int) else self(multiplier)
-            parts = zip(quarters(self(requantized.acc)), quarters(factors), strict=True)
-            words = [requantize_to_words(neon, acc, m, requantized.shift) for acc, m in parts]
+            accs, factors = quarters(self(requantized.acc)), quarters(self.vector(requantized.multiplier))
+            shift = requantized.shift
+            shifts = [shift] * len(accs) if isinstance(shift, int) else quarters(self(shift))
+            parts = zip(accs, factors, shifts, strict=True)
+            words = [requantize_to_words(neon, *part) for part in parts]
         elif isinstance(inner, tirx.RShift) and isinstance(inner.b, tirx.IntImm) and 1 <= int(inner.b.value) <= 16:
             words = [neon.narrow(quarter, int(inner.b.value)) for quarter in quarters(self(inner.a))]
         else:
@@ -160,28 +177,47 @@ class Lift:
     def high_words(self, value: Requantized, zero: int) -> tirx.Expr:
         """Products of the even and of the odd lanes in 64 bits; of each the high word, shifted."""
         acc = self.code.let("a", self(value.acc))
-        if isinstance(value.multiplier, int):
-            multiplier = self.int32(value.multiplier)
-        else:
-            multiplier = self.code.let("m", self(value.multiplier))
+        multiplier = self.code.let("m", self.vector(value.multiplier))
         half = self.lanes // 2
-        rounding = constant((zero << value.shift) + (1 << (value.shift - 1)), "int64", half)
         word = constant(HIGH_WORD, "int64", half)
-        wide = [tirx.reinterpret(f"int64x{half}", side) for side in (acc, multiplier)]
-        # Written so, LLVM sees that both factors are words and multiplies words.
-        even = [tirx.RShift(tirx.LShift(side, word), word) for side in wide]
-        odd = [tirx.RShift(side, word) for side in wide]
-        sums = [factors[0] * factors[1] + rounding for factors in (even, odd)]
+
+        def even_and_odd(vector: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
+            # Written so, LLVM sees that both factors are words and multiplies words.
+            wide = tirx.reinterpret(f"int64x{half}", vector)
+            return tirx.RShift(tirx.LShift(wide, word), word), tirx.RShift(wide, word)
+
+        if isinstance(value.shift, int):
+            roundings = [constant((zero << value.shift) + (1 << (value.shift - 1)), "int64", half)] * 2
+            places = self.int32(value.shift - HIGH_WORD)
+        else:
+            shift, one = self.code.let("n", self(value.shift)), constant(1, "int64", half)
+            roundings = [tirx.LShift(one, side - one) for side in even_and_odd(shift)]
+            places = shift - self.int32(HIGH_WORD)
+        factors = zip(even_and_odd(acc), even_and_odd(multiplier), roundings, strict=True)
+        sums = [a * m + rounding for a, m, rounding in factors]
         words = [tirx.reinterpret(vector_type("int32", self.lanes), total) for total in sums]
         high = [lane for i in range(half) for lane in (2 * i + 1, self.lanes + 2 * i + 1)]
         result = shuffle(words, high)
-        if value.shift > HIGH_WORD:
-            result = tirx.RShift(result, self.int32(value.shift - HIGH_WORD))
-        return self.code.let("r", result)
+        at_once = isinstance(value.shift, int) and value.shift == HIGH_WORD
+        return self.code.let("r", result if at_once else tirx.RShift(result, places))
+
+    def vector(self, value: tirx.Expr | int) -> tirx.Expr:
+        """The vector of an expression or of a number."""
+        return self.int32(value) if isinstance(value, int) else self(value)
 
     def int32(self, value: int) -> tirx.Expr:
         """A vector of equal words."""
         return constant(value, "int32", self.lanes)
+
+
+def _keeps_high_word(shift: tirx.Expr | int) -> bool:
+    """Of shifts that differ all are so large."""
+    return not isinstance(shift, int) or shift >= HIGH_WORD
+
+
+def _folds(shift: tirx.Expr | int) -> bool:
+    """Whether the zero point can be added before the shift."""
+    return isinstance(shift, int) and HIGH_WORD <= shift <= MOST_FOLDED_SHIFT
 
 
 def is_start_value(value: tirx.Expr, acc: tirx.Buffer) -> TensorLoad | None:
