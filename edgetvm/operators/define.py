@@ -45,6 +45,11 @@ def broadcast_shape(types: Sequence[relax.TensorType]) -> list[int]:
     return list(np.broadcast_shapes(*[tuple(shape_of(type_)) for type_ in types]))
 
 
+def broadcast_type(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
+    """The type of a result to which all operands broadcast, of the element type `dtype` among the attributes."""
+    return relax.TensorType(broadcast_shape(types), attributes["dtype"])
+
+
 def immediate(argument: Expr) -> Expr | int:
     """A constant of one element as a number, which kernels hold as an immediate; others as they are."""
     if isinstance(argument, tvm.ir.GenericConst) and argument.value.numpy().size == 1:

@@ -6,7 +6,6 @@ output's zero point and the rounding constant 2^(shift-1) are in `constant`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tvm
@@ -15,8 +14,7 @@ from tvm.ir import Expr
 
 from edgetvm.operators.define import (
     ELEMENTWISE,
-    Attributes,
-    broadcast_shape,
+    broadcast_type,
     call,
     clamp,
     define,
@@ -27,12 +25,7 @@ from edgetvm.operators.define import (
 
 NAME = "edgetvm.prelu"
 
-
-def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
-    return relax.TensorType(broadcast_shape(types), attributes["dtype"])
-
-
-OPERATOR = define(NAME, _infer)
+OPERATOR = define(NAME, broadcast_type)
 
 
 def prelu(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tvm
@@ -14,8 +13,7 @@ from tvm.ir import Expr
 
 from edgetvm.operators.define import (
     ELEMENTWISE,
-    Attributes,
-    broadcast_shape,
+    broadcast_type,
     call,
     clamp,
     define,
@@ -26,12 +24,7 @@ from edgetvm.operators.define import (
 NAME = "edgetvm.requantize"
 ACCUMULATOR_BITS = 31  # with a shift of at least so much, an int32 accumulator gives an int32
 
-
-def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
-    return relax.TensorType(broadcast_shape(types), attributes["dtype"])
-
-
-OPERATOR = define(NAME, _infer)
+OPERATOR = define(NAME, broadcast_type)
 
 
 def requantize(

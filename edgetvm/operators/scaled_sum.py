@@ -16,8 +16,7 @@ from tvm.ir import Expr
 
 from edgetvm.operators.define import (
     ELEMENTWISE,
-    Attributes,
-    broadcast_shape,
+    broadcast_type,
     call,
     clamp,
     define,
@@ -28,12 +27,7 @@ from edgetvm.operators.define import (
 
 NAME = "edgetvm.scaled_sum"
 
-
-def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
-    return relax.TensorType(broadcast_shape(types), attributes["dtype"])
-
-
-OPERATOR = define(NAME, _infer)
+OPERATOR = define(NAME, broadcast_type)
 
 
 def scaled_sum(
