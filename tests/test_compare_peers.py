@@ -12,6 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests.tools import unavailable
+
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 ASSETS = Path(os.environ.get("EDGETVM_ASSETS", TOOLS.parents[1] / "shared" / "assets"))
 
@@ -70,11 +72,12 @@ def test_blocks_of_calls_add_up(cycles: ModuleType) -> None:
     assert cycles.merged([one, {(0x1000, 4): 1}]) == {(0x1000, 4): 11, (0x1010, 2): 3}
 
 
+@pytest.mark.slow  # llvm-mca comes with `make bench`
 def test_a_block_is_priced_whatever_it_jumps_to(cycles: ModuleType) -> None:
     try:
         cycles.llvm_tool("llvm-mca")
     except cycles.Unavailable as error:
-        pytest.skip(str(error))
+        unavailable(str(error))
     code = {
         0x40: "ldp\tq5, q6, [x11, #-0x100]",
         0x44: "fmla\tv4.4s, v5.4s, v6.s[0]",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import unavailable
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"<!-- (run|file (?P<file>\S+)) -->\n+```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 EMULATORS = {"raspberry-pi-4": "qemu-aarch64", "qemu-mps2-an386": "qemu-system-arm"}
@@ -31,7 +33,7 @@ def run(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_readme(tmp_path: Path) -> None:
     for target, emulator in EMULATORS.items():
         if shutil.which(emulator) is None:
-            pytest.skip(f"{emulator} is missing: README.md runs its examples on {target}")
+            unavailable(f"{emulator} is missing: README.md runs its examples on {target}")
     (tmp_path / "demo").symlink_to(ROOT / "demo")
     found = blocks((ROOT / "README.md").read_text())
     assert len(found) >= 5

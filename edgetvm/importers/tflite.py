@@ -18,28 +18,21 @@ from onnx import helper
 from edgetvm.errors import ModelError
 
 from .graph import DTYPES, Graph, RefusedError, Tensor, elem_type
-from .onnx import flatten_model, imported, unsupported
+from .onnx import flatten_model, unsupported
 from .tflite_call import Nodes, TfliteCall, check_tensor
 from .tflite_converters import TFLITE_CONVERTERS
 from .tflite_file import TfliteModel, TfliteOperator, TfliteTensor, read_tflite_file
-from .types import ImportedModel, Refusal
+from .types import Refusal
 
 OPSET = 21  # the first that quantizes to int16
 IR_VERSION = 10
 
 
-def import_tflite(path: Path, shapes: Mapping[str, Sequence[int]] = {}) -> ImportedModel:
-    """Read the model at `path` and turn it into a Relax module. `sources` names its operators: CONV_2D_3.
-
-    Raises `ModelError` for a file that is no usable model, and `UnsupportedError` naming every
-    operator that cannot be compiled.
-    """
-    path = Path(path)
-    return imported(path, *read_tflite(path, shapes))
-
-
 def read_tflite(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph, list[Refusal]]:
-    """The flat graph of the model, cleaned, and the operators that cannot be part of it."""
+    """The flat graph of the model, cleaned, and the operators that cannot be part of it. Sources are named CONV_2D_3.
+
+    Raises `ModelError` for a file that is no usable model.
+    """
     model = read_tflite_file(path)
     _check_shapes(path.name, model, shapes)
     proto, refusals = _convert(path.stem, model)
@@ -57,7 +50,7 @@ def read_tflite(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Graph,
 def tflite_to_onnx(path: Path) -> onnx.ModelProto:
     """The model at `path` as ONNX in QDQ form, inputs and outputs as the file has them.
 
-    Raises `ModelError` and `UnsupportedError` as `import_tflite` does.
+    Raises `ModelError` for a file that is no usable model, `UnsupportedError` naming every refused operator.
     """
     path = Path(path)
     model = read_tflite_file(path)

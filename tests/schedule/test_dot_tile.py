@@ -20,13 +20,15 @@ from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import EPILOGUES, Layer, convolutions, products
 from tests.schedule.kernels import Emit, machine, run, schedule
 from tests.schedule.reference import Window
+from tests.tools import unavailable
 
 SAME = Window((3, 3), pads=(1, 1, 1, 1))
 # What this machine can run: its own instruction, and pairs of words in vectors of every size.
 HERE = ("host", *(name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if machine("host").dot is not None))
 TARGETS = st.sampled_from(HERE)
 MANY = settings(max_examples=80, deadline=None, derandomize=True)
-pytestmark = pytest.mark.skipif(machine("host").dot is None, reason="this machine has no dot product")
+if machine("host").dot is None:
+    unavailable("this machine has no dot product")
 
 
 def sums_nothing(layer: Layer) -> bool:

@@ -26,7 +26,7 @@ HANDLERS: Mapping[str, Handler] = {
     "relax.nn.avg_pool2d": layers.average_pool,
     "relax.nn.conv2d": layers.conv2d,
     "relax.nn.layer_norm": rowwise.layer_norm,
-    "relax.nn.max_pool2d": layers.max_pool,
+    "relax.nn.max_pool2d": layers.extreme,
     "relax.nn.relu": pointwise.clip(0.0, INFINITE),
     "relax.nn.relu6": pointwise.clip(0.0, 6.0),
     "relax.nn.softmax": rowwise.softmax,

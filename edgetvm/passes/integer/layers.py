@@ -111,17 +111,8 @@ def _matmul_of_two(context: Context, a: Quantized, b: Quantized) -> Value | None
     return Accumulated(acc, scale, offset, bound, (*a.nodes, *b.nodes, *context.nodes))
 
 
-def max_pool(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
-    """The largest code is that of the largest number."""
-    (x,) = operands
-    if not isinstance(x, Quantized):
-        return None
-    pooled = context.emit(relax.Call(call.op, [x.expr], call.attrs), x.nodes, context.nodes)
-    return replace(x, expr=pooled, nodes=())
-
-
 def extreme(context: Context, call: tvm.ir.Call, operands: list[Value]) -> Value | None:
-    """`max` and `min` along axes: the extreme code is that of the extreme number."""
+    """`max`, `min` and maximum pooling: the extreme code is that of the extreme number."""
     (x,) = operands
     if not isinstance(x, Quantized):
         return None
