@@ -116,7 +116,8 @@ def plugin(emulator: str, folder: Path) -> Path:
         raise Unavailable("QEMU was built without plugins")
     version = counter.stem.rpartition("-")[2]
     built = folder / "blocks.so"
-    run_zig(["cc", *counting._FLAGS, f"-DQEMU_PLUGIN_VERSION={version}", str(PLUGIN), "-o", str(built)])
+    flags = [*counting._FLAGS, f"-I{counting.SOURCE.parent}", f"-DQEMU_PLUGIN_VERSION={version}"]
+    run_zig(["cc", *flags, str(PLUGIN), "-o", str(built)])
     return built
 
 

@@ -114,7 +114,8 @@ def _try_loading(emulator: str, plugin: Path) -> str:
 
 def build_plugin(version: int) -> Path:
     """Compile the plugin for one version of QEMU's plugin interface, unless the cache has it."""
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(_FLAGS).encode()).hexdigest()[:16]
+    text = SOURCE.read_bytes() + SOURCE.with_name("plugin.h").read_bytes()
+    key = hashlib.sha256(text + " ".join(_FLAGS).encode()).hexdigest()[:16]
     plugin = (cache_dir() or _scratch()) / "plugin" / f"count-{key}-{version}.so"
     if not plugin.is_file():
         plugin.parent.mkdir(parents=True, exist_ok=True)

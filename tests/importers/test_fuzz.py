@@ -6,14 +6,11 @@ import tempfile
 from pathlib import Path
 
 import onnx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from edgetvm.errors import EdgeTVMError
-from edgetvm.importers.onnx import import_onnx
+from tests.importers.damage import BOUNDED, attempt, edited
 from tests.importers.models import convolution
-
-BOUNDED = settings(max_examples=150, deadline=10_000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def base_model() -> bytes:
@@ -24,30 +21,16 @@ def base_model() -> bytes:
 MODEL = base_model()
 
 
-def attempt(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fuzzed.onnx"
-        path.write_bytes(content)
-        try:
-            import_onnx(path)
-        except EdgeTVMError as error:
-            assert error.message
-            assert "\n" not in error.message
-
-
 @BOUNDED
 @given(edits=st.lists(st.tuples(st.integers(0, len(MODEL) - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_changed_bytes(edits: list[tuple[int, int]]) -> None:
-    content = bytearray(MODEL)
-    for place, value in edits:
-        content[place] = value
-    attempt(bytes(content))
+    attempt(edited(MODEL, edits), "onnx")
 
 
 @BOUNDED
 @given(start=st.integers(0, len(MODEL) - 1), length=st.integers(1, 64), data=st.binary(max_size=32))
 def test_replaced_ranges(start: int, length: int, data: bytes) -> None:
-    attempt(MODEL[:start] + data + MODEL[start + length :])
+    attempt(MODEL[:start] + data + MODEL[start + length :], "onnx")
 
 
 NAMES = st.sampled_from(["x", "w", "c", "b", "y", "scale", "nothing", ""])
@@ -82,4 +65,4 @@ def test_changed_structure(
         model.graph.initializer[0].dims[:] = dims
     if attribute is not None:
         chosen.attribute.append(onnx.helper.make_attribute(*attribute))
-    attempt(model.SerializeToString())
+    attempt(model.SerializeToString(), "onnx")

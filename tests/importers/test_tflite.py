@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import tflite
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 from PIL import Image
@@ -21,6 +20,7 @@ from edgetvm.importers.graph import elem_type
 from edgetvm.importers.read import import_model, read_model
 from edgetvm.importers.tflite import tflite_to_onnx
 from edgetvm.importers.tflite_file import read_tflite_file
+from tests.importers.damage import BOUNDED, attempt, edited
 from tests.importers.test_bad_input import refused
 from tests.importers.tflite_models import Writer, onnx_form, unoptimized
 
@@ -242,9 +242,6 @@ def test_what_is_stored_is_copied_whatever_scale_the_copy_claims(tmp_path: Path)
     np.testing.assert_array_equal(result, stored.reshape(4, 1))
 
 
-BOUNDED = settings(max_examples=150, deadline=10_000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-
-
 def base_model() -> bytes:
     w = Writer()
     scale = {"scale": [0.5, 0.25], "zero_point": [0]}
@@ -263,27 +260,13 @@ def base_model() -> bytes:
 MODEL = base_model()
 
 
-def attempt(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fuzzed.tflite"
-        path.write_bytes(content)
-        try:
-            import_model(path)
-        except EdgeTVMError as error:
-            assert error.message
-            assert "\n" not in error.message
-
-
 @BOUNDED
 @given(edits=st.lists(st.tuples(st.integers(0, len(MODEL) - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_changed_bytes(edits: list[tuple[int, int]]) -> None:
-    content = bytearray(MODEL)
-    for place, value in edits:
-        content[place] = value
-    attempt(bytes(content))
+    attempt(edited(MODEL, edits), "tflite")
 
 
 @BOUNDED
 @given(start=st.integers(0, len(MODEL) - 1), length=st.integers(1, 64), data=st.binary(max_size=32))
 def test_replaced_ranges(start: int, length: int, data: bytes) -> None:
-    attempt(MODEL[:start] + data + MODEL[start + length :])
+    attempt(MODEL[:start] + data + MODEL[start + length :], "tflite")

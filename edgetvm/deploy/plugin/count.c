@@ -2,39 +2,11 @@
  *
  *     -plugin count.so,begin=ADDRESS,end=ADDRESS,out=FILE
  *
- * writes one decimal line for each pair of calls. A function's first instruction opens a translation
- * block, so whole blocks are counted and nothing needs a callback per instruction. Distributions ship no
- * header of QEMU's plugin interface; the few functions used are declared here, as all its versions have them.
+ * writes one decimal line for each pair of calls.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "plugin.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
-typedef uint64_t plugin_id;
-struct qemu_plugin_tb;
-typedef void (*translate_callback)(plugin_id id, struct qemu_plugin_tb *block);
-typedef void (*execute_callback)(unsigned int cpu, void *data);
-
-extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
-extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *block);
-extern void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, translate_callback callback);
-extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, execute_callback callback,
-                                                 int flags, void *data);
-
-EXPORT extern const int qemu_plugin_version;
-EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
-
-/* QEMU_PLUGIN_VERSION comes from the build: an emulator loads only the versions that it knows. */
-const int qemu_plugin_version = QEMU_PLUGIN_VERSION;
-
-static uint64_t begin_address, end_address;
 static uint64_t count;
-static int counting;
-static FILE *out;
 
 static void on_begin(unsigned int cpu, void *data) {
     (void)cpu;
@@ -60,34 +32,6 @@ static void on_block(unsigned int cpu, void *instructions) {
     }
 }
 
-static void on_translate(plugin_id id, struct qemu_plugin_tb *block) {
-    const uint64_t address = qemu_plugin_tb_vaddr(block);
-    (void)id;
-    if (address == begin_address) {
-        qemu_plugin_register_vcpu_tb_exec_cb(block, on_begin, 0, NULL);
-    } else if (address == end_address) {
-        qemu_plugin_register_vcpu_tb_exec_cb(block, on_end, 0, NULL);
-    } else {
-        void *const instructions = (void *)(uintptr_t)qemu_plugin_tb_n_insns(block);
-        qemu_plugin_register_vcpu_tb_exec_cb(block, on_block, 0, instructions);
-    }
-}
-
-EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
-    int i;
-    (void)info;
-    for (i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "begin=", 6) == 0) {
-            begin_address = strtoull(argv[i] + 6, NULL, 0);
-        } else if (strncmp(argv[i], "end=", 4) == 0) {
-            end_address = strtoull(argv[i] + 4, NULL, 0);
-        } else if (strncmp(argv[i], "out=", 4) == 0) {
-            out = fopen(argv[i] + 4, "w");
-        }
-    }
-    if (begin_address == 0 || end_address == 0 || out == NULL) {
-        return 1;
-    }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
-    return 0;
+static void *data_of(const struct qemu_plugin_tb *block) {
+    return (void *)(uintptr_t)qemu_plugin_tb_n_insns(block);
 }
