@@ -10,7 +10,7 @@ from pathlib import Path
 from edgetvm.api.max_drop import Held, quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
-from edgetvm.api.quantize import pixel_input, quantize_to
+from edgetvm.api.quantize import options_of, pixel_input, quantize_to
 from edgetvm.codegen.assemble import assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.fit import check_ram
@@ -23,7 +23,7 @@ from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
 from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
-from edgetvm.passes.quantize.options import SCHEMES, QuantizeOptions
+from edgetvm.passes.quantize.options import SCHEMES
 from edgetvm.schedule.apply import schedule_module
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
@@ -128,15 +128,7 @@ def compile(  # noqa: A001
         quantized = None
         if quantize is not None:
             quantized = Path(work) / "quantized.onnx"
-            options = QuantizeOptions(
-                scheme=quantize,
-                calibrator=calibrator,
-                equalize=equalize,
-                float_nodes=frozenset(float_nodes),
-                int16_nodes=frozenset(int16_nodes),
-                tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
-                pixels=pixels,
-            )
+            options = options_of(quantize, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, pixels)
             if max_drop is None:
                 quantize_to(
                     model,

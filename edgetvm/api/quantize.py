@@ -61,16 +61,7 @@ def quantize(
     Raises an EdgeTVMError that names the tensor or node and says what to do; then nothing was written.
     """
     pixels = None if input_type is None else pixel_input(Path(model), input_type, preprocess, shapes or {})
-    options = QuantizeOptions(
-        scheme=scheme,
-        calibrator=calibrator,
-        equalize=equalize,
-        float_nodes=frozenset(float_nodes),
-        int16_nodes=frozenset(int16_nodes),
-        tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
-        seed=seed,
-        pixels=pixels,
-    )
+    options = options_of(scheme, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, pixels, seed)
     output = Path(output)
     if output.exists():
         raise OutputError(f"{output} exists already", "give the name of a new file")
@@ -87,6 +78,29 @@ def quantize(
         )
         move_to(made.path, output)
     return QuantizedModel(output, made.tensors, made.notes)
+
+
+def options_of(
+    scheme: str,
+    calibrator: str,
+    equalize: bool,
+    tensor_calibrators: Mapping[str, str] | None,
+    float_nodes: Collection[str],
+    int16_nodes: Collection[str],
+    pixels: Pixels | None,
+    seed: int = 0,
+) -> QuantizeOptions:
+    """What a user's arguments say, in the form in which equal options are equal."""
+    return QuantizeOptions(
+        scheme=scheme,
+        calibrator=calibrator,
+        equalize=equalize,
+        float_nodes=frozenset(float_nodes),
+        int16_nodes=frozenset(int16_nodes),
+        tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
+        seed=seed,
+        pixels=pixels,
+    )
 
 
 def move_to(made: Path, output: Path) -> None:

@@ -21,20 +21,6 @@ def check_ram(code: ModelCode, model: str, target: Target) -> None:
     )
 
 
-def check_flash(code: ModelCode, model: str, target: Target, flash_bytes: int) -> None:
-    """Raise DoesNotFitError when the linked image is larger than the flash of the target's board."""
-    regions = [memory for memory in target.board.memory if memory.kind == "flash"] if target.board else []
-    have = sum(memory.bytes for memory in regions)
-    if target.board is None or not regions or flash_bytes <= have:
-        return
-    weights = sum(value.bytes for value in code.program.constants)
-    names = ", ".join(f"'{memory.name}'" for memory in regions)
-    raise DoesNotFitError(
-        f"{model} needs {_kib(flash_bytes)} of flash; {target.board.name} has {_kib(have)} ({names})",
-        f"weights {_kib(weights)}, code {_kib(flash_bytes - weights)}",
-    )
-
-
 def largest_region(board: Board, kind: str) -> Memory | None:
     """The largest memory region of one kind ("ram" or "flash")."""
     regions = [memory for memory in board.memory if memory.kind == kind]

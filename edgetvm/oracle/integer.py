@@ -16,6 +16,7 @@ from tvm import relax
 from tvm.ir import Expr
 
 from edgetvm.oracle import integer_layers as layers
+from edgetvm.oracle.affine import codes_of, numbers_of
 from edgetvm.oracle.integer_deconvolve import deconvolve
 from edgetvm.oracle.integer_interpolate import interpolate
 from edgetvm.oracle.integer_layer_norm import layer_norm
@@ -132,17 +133,13 @@ def _arithmetic(function: Callable[..., Array]) -> Callable[..., Result]:
 
 
 def _quantize(call: tvm.ir.Call, x: Array, scale: Array, zero: Array) -> Result:
-    info = np.iinfo(_dtype(call))
     scale, zero = (_along(call, parameter, x.ndim) for parameter in (scale.astype(np.float32), zero))
-    with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.rint(x.astype(np.float32) / scale) + zero.astype(np.float32)
-    return np.asarray(np.clip(steps, np.float32(info.min), np.float32(info.max)).astype(_dtype(call)))
+    return codes_of(x, scale, zero, _dtype(call))
 
 
 def _dequantize(call: tvm.ir.Call, q: Array, scale: Array, zero: Array) -> Result:
     scale, zero = (_along(call, parameter, q.ndim) for parameter in (scale.astype(np.float32), zero))
-    difference = q.astype(np.int32) - zero.astype(np.int32)
-    return np.asarray((difference.astype(np.float32) * scale).astype(_dtype(call)))
+    return numbers_of(q, scale, zero).astype(_dtype(call))
 
 
 def _along(call: tvm.ir.Call, parameter: Array, rank: int) -> Array:

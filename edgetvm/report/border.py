@@ -11,6 +11,7 @@ import numpy as np
 
 from edgetvm.deploy.package import Package, Tensor
 from edgetvm.errors import DataError
+from edgetvm.oracle.affine import codes_of, numbers_of
 from edgetvm.oracle.data import load_data
 from edgetvm.oracle.dataset import Array, Dataset
 from edgetvm.oracle.pixels import Pixels, pixels_of
@@ -43,9 +44,7 @@ def codes(tensor: Tensor, array: Array) -> Array:
         return tensor.pixels.pixels(array)
     if tensor.scale is None or array.dtype.kind != "f":
         return array
-    info = np.iinfo(tensor.dtype)
-    steps = np.rint(array.astype(np.float32) / np.float32(tensor.scale)) + np.float32(tensor.zero_point or 0)
-    return np.asarray(np.clip(steps, info.min, info.max).astype(tensor.dtype))
+    return codes_of(array, np.asarray(tensor.scale, np.float32), np.asarray(tensor.zero_point or 0), tensor.dtype)
 
 
 def numbers(tensor: Tensor, array: Array) -> Array:
@@ -54,8 +53,7 @@ def numbers(tensor: Tensor, array: Array) -> Array:
         return tensor.pixels.numbers(array)
     if tensor.scale is None or array.dtype.kind not in "iu":
         return array
-    difference = array.astype(np.int32) - np.int32(tensor.zero_point or 0)
-    return np.asarray(difference.astype(np.float32) * np.float32(tensor.scale))
+    return numbers_of(array, np.asarray(tensor.scale, np.float32), np.asarray(tensor.zero_point or 0))
 
 
 def _check_pixels(package: Package, preprocess: Path) -> None:

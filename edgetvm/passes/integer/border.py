@@ -10,7 +10,7 @@ from tvm.ir import Expr
 
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import TensorInfo
-from edgetvm.passes.integer.calls import SIGNED, name_of, parameters_of
+from edgetvm.passes.integer.calls import SIGNED, name_of, parameters_of, shift_of
 from edgetvm.passes.integer.context import dtype_of
 from edgetvm.passes.integer.real import Integer, Quantized, Value
 
@@ -30,8 +30,7 @@ def quantized_input(main: relax.Function, param: relax.Var, info: TensorInfo) ->
         )
     scale, zero = parameters_of(users[0]) or (0.0, 0)
     dtype = SIGNED[str(users[0].ty.dtype)]
-    shift = 0 if dtype == str(users[0].ty.dtype) else 1 << (8 * tvm.DataType(dtype).itemsize - 1)
-    meaning = replace(info, dtype=dtype, scale=scale, zero_point=zero - shift)
+    meaning = replace(info, dtype=dtype, scale=scale, zero_point=zero - shift_of(str(users[0].ty.dtype)))
     return relax.Var(param.name, relax.TensorType(param.ty.shape, dtype)), meaning
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tvm
 from tvm import relax
 from tvm.ir import Expr
@@ -10,6 +11,11 @@ from edgetvm.passes.integer.context import dtype_of
 
 # Codes are held signed: the kernels of every target know one kind.
 SIGNED = {"int8": "int8", "uint8": "int8", "int16": "int16", "uint16": "int16"}
+
+
+def shift_of(dtype: str) -> int:
+    """What is taken off codes of `dtype` to hold them signed."""
+    return int(np.iinfo(dtype).max) - int(np.iinfo(SIGNED[dtype]).max)
 
 
 def name_of(expr: Expr) -> str:

@@ -10,7 +10,7 @@ from tvm.ir import Expr
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import TensorInfo
 from edgetvm.operators.scaled_sum import scaled_sum
-from edgetvm.passes.integer.calls import SIGNED, parameters_of
+from edgetvm.passes.integer.calls import SIGNED, parameters_of, shift_of
 from edgetvm.passes.integer.context import Context, constant, dtype_of, shape_of
 from edgetvm.passes.integer.emit import quantized
 from edgetvm.passes.integer.real import LAZY, Accumulated, Constant, Goal, Integer, Quantized, Value
@@ -27,7 +27,7 @@ def quantize(context: Context, call: tvm.ir.Call, x: Value, real: Expr | None) -
     scale, zero = parameters
     dtype = SIGNED[wanted]
     info = np.iinfo(dtype)
-    shift = int(np.iinfo(wanted).max) - int(info.max)
+    shift = shift_of(wanted)
     _check(context, scale)
     if isinstance(x, LAZY):
         try:
@@ -43,7 +43,7 @@ def quantize(context: Context, call: tvm.ir.Call, x: Value, real: Expr | None) -
 
 def held(expr: Expr, info: TensorInfo, dtype: str) -> Integer:
     """Codes that a caller gives, where the model has `dtype`; `info` says what they mean."""
-    shift = int(np.iinfo(dtype).max) - int(np.iinfo(info.dtype).max)
+    shift = shift_of(dtype)
     return Integer(expr, shift, info.scale, None if info.zero_point is None else info.zero_point + shift)
 
 
@@ -65,7 +65,7 @@ def dequantize(context: Context, call: tvm.ir.Call, x: Value) -> Value | None:
         return None
     shift = x.shift
     if dtype != SIGNED[dtype]:
-        shift = int(np.iinfo(dtype).max) - int(np.iinfo(SIGNED[dtype]).max)
+        shift = shift_of(dtype)
         x = Integer(shifted(context, x.expr, -shift, SIGNED[dtype]), shift)
     return Quantized(x.expr, scale, zero - shift)
 
@@ -98,7 +98,7 @@ def _constant(expr: tvm.ir.Call, codes: Constant) -> Constant | None:
         spread.append(np.broadcast_to(array.reshape(array.shape if array.size > 1 else (1,) * len(shape)), shape))
     scale, zero = spread[0].astype(np.float64), spread[1].astype(np.int64)
     integers = codes.values.astype(np.int64)
-    shift = {"uint8": 1 << 7, "uint16": 1 << 15}.get(codes.values.dtype.name)
-    if shift is not None:
+    shift = shift_of(codes.values.dtype.name) if codes.values.dtype.name in SIGNED else 0
+    if shift:
         integers, zero = integers - shift, zero - shift
     return Constant(scale * (integers - zero), integers, scale, zero)
