@@ -17,6 +17,7 @@ from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
+from edgetvm.schedule.vector_functions import replace_functions
 
 Rule = Callable[[Schedule, Machine, Constants], Answer]
 
@@ -46,7 +47,12 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
         except ScheduleError:
             continue  # TVM refused a step: a simpler rule gives a slower kernel, never a wrong one
         if isinstance(answer, Loops):
-            return ScheduledKernel(answer.func, rule.__name__, answer.packing, before)
+            return ScheduledKernel(_finish(answer.func, machine), rule.__name__, answer.packing, before)
         if answer is not None:
-            return ScheduledKernel(sch.mod["main"], rule.__name__, answer)
+            return ScheduledKernel(_finish(sch.mod["main"], machine), rule.__name__, answer)
     return ScheduledKernel(func.with_attr("global_symbol", "main"), "unscheduled")
+
+
+def _finish(func: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
+    """Arithmetic for the functions of which vectors have none."""
+    return replace_functions(func) if machine.vector_bytes else func
