@@ -56,6 +56,7 @@ class Machine:
     recipe: Recipe
     dot: str | None = None  # the instruction that sums products of 8 bits by four, by its usual name
     neon: str | None = None  # NEON as "aarch64" or 32-bit "arm" has it
+    matrix: str | None = None  # the instruction that multiplies matrices of 8 bits, by its usual name
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of one vector register; 1 without any."""
@@ -70,7 +71,7 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", path: Pat
     if family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
-    return Machine(*facts, recipe, dot_of(processor), neon_of(processor))
+    return Machine(*facts, recipe, dot_of(processor), neon_of(processor), matrix_of(processor))
 
 
 def dot_of(processor: Processor) -> str | None:
@@ -88,6 +89,11 @@ def neon_of(processor: Processor) -> str | None:
     """Which NEON the processor has."""
     has_neon = processor.arch in ("aarch64", "arm") and "neon" in llvm_features(processor)
     return processor.arch if has_neon else None
+
+
+def matrix_of(processor: Processor) -> str | None:
+    """The product of matrices of 8-bit integers that LLVM knows the processor to have."""
+    return "smmla" if processor.arch == "aarch64" and "i8mm" in llvm_features(processor) else None
 
 
 def load_recipe(path: Path, optimize: str = "balanced") -> Recipe:
