@@ -30,6 +30,7 @@ class Recipe:
     dot_unrolled          dot-product instructions of one unrolled body at most
     dot_band_bytes        bytes of the rows that a kernel copies at a time
     dot_spare_registers   vector registers kept free of sums, weights and activations of one step
+    peeled_operations     multiply-adds of all bodies of a depthwise kernel at most, if its borders are peeled
     """
 
     scalar_accumulators: int
@@ -43,6 +44,7 @@ class Recipe:
     dot_unrolled: int = 128
     dot_band_bytes: int = 16384
     dot_spare_registers: int = 0
+    peeled_operations: int = 0
     sha256: str = ""  # of the file it was read from
 
 
@@ -57,6 +59,7 @@ class Machine:
     dot: str | None = None  # the instruction that sums products of 8 bits by four, by its usual name
     neon: str | None = None  # NEON as "aarch64" or 32-bit "arm" has it
     matrix: str | None = None  # the instruction that multiplies matrices of 8 bits, by its usual name
+    columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of one vector register; 1 without any."""

@@ -1,0 +1,58 @@
+"""How many pixels and channels a tile of smmla has, by a closed-form count of instructions."""
+
+from __future__ import annotations
+
+import math
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.dot_shape import DotTile
+from edgetvm.schedule.rules.dot_window import Window
+
+LANES = 4
+MOST_PIXELS = 8
+MOST_VECTORS = 8
+
+
+def choose_smmla_tile(kernel: DotKernel, window: Window, machine: Machine, paired: bool, columns: int = 0) -> DotTile:
+    """The tile with the fewest instructions for the whole kernel among those that the registers hold.
+
+    `paired` tells that weights lie as the instruction wants them; `columns`, if given, how many channels it has.
+    """
+    vectors, row = -(-kernel.channels // LANES), kernel.extents[-1]
+    widths = [columns // LANES] if columns else list(range(1, min(vectors, MOST_VECTORS) + 1))
+    best: tuple[float, DotTile] | None = None
+    for height in range(1, min(row, MOST_PIXELS) + 1):
+        for width in widths:
+            # One pixel must do, whatever the panel.
+            if height > 1 and registers(height, width) > machine.vector_registers - machine.recipe.dot_spare_registers:
+                continue
+            cost = sum(
+                count_rows * count_panels * _tile_cost(rows, wide, window, machine, paired)
+                for rows, count_rows in ((height, row // height), (row % height, 1))
+                for wide, count_panels in ((width, vectors // width), (vectors % width, 1))
+                if rows and wide
+            )
+            if best is None or cost < best[0]:
+                best = (cost, DotTile(height, width, LANES))
+    assert best is not None
+    return best[1]
+
+
+def registers(pixels: int, vectors: int) -> int:
+    """Vector registers in use at once: sums, two steps of activations, weights."""
+    pairs = -(-pixels // 2)
+    return 2 * pairs * vectors + 2 * pairs + 2
+
+
+def _tile_cost(pixels: int, vectors: int, window: Window, machine: Machine, paired: bool) -> float:
+    pairs = -(-pixels // 2)
+    steps = -(-window.groups // 2) * window.runs
+    products = steps * 2 * pairs * vectors
+    wide = math.ceil(window.groups / 4) * window.runs
+    loads = wide * (pixels + window.shared - 1) / window.shared + steps * vectors
+    joined = steps * (pixels - 1 if window.shared > 1 else pairs) * 1.0
+    if not paired:
+        joined += 2 * steps * vectors
+    recipe = machine.recipe
+    return products + loads + joined + (recipe.dot_epilogue + 1) * pixels * 2 * -(-vectors // 2) + recipe.dot_tile

@@ -1,0 +1,87 @@
+"""int8 convolution and matrix product with smmla, which multiplies 2x8 by 8x2 numbers of 8 bits.
+
+Bands, copies, windows and epilogue are those of `dot_tile`; a tile computes its sums for pairs of pixels and of
+channels. Weights lie ``[O / NR][taps][K / 8][NR][8]``, or, where cores without smmla read the same constants, as
+`dot_tile` has them. Kernels of one pixel a row are left to the dot product: half of each result would be wasted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgetvm.schedule.packing import Panels
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_epilogue import offset_of, rows_of
+from edgetvm.schedule.rules.dot_epilogue import can_lift
+from edgetvm.schedule.rules.dot_instruction import DotInstruction
+from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
+from edgetvm.schedule.rules.dot_plan import DotPlan, _fold_rows
+from edgetvm.schedule.rules.dot_sums import TilePlace
+from edgetvm.schedule.rules.dot_tile import _Band, _Writer
+from edgetvm.schedule.rules.dot_window import GROUP, window_of
+from edgetvm.schedule.rules.smmla_packing import PairedPanels
+from edgetvm.schedule.rules.smmla_shape import LANES, choose_smmla_tile
+from edgetvm.schedule.rules.smmla_sums import SMMLA, SmmlaWriter
+from edgetvm.schedule.rules.write_code import Code, Offset
+from edgetvm.schedule.types import Constants, Loops, Packing
+
+LOADED_GROUPS = 4  # of activations of one pixel
+
+
+def smmla_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
+    """Write the loops of one such kernel; None where the machine or the kernel is another."""
+    kernel = dot_kernel(sch, tuple(constants)) if machine.matrix == "smmla" else None
+    if kernel is None or not can_lift(kernel.value):
+        return None
+    paired = machine.columns == 0
+    plan = plan_pairs(kernel, machine, paired)
+    if plan.kernel.extents[2] == 1:
+        return None
+    packed = plan.packed()
+    old = list(sch.mod["main"].params)
+    code = Code()
+    _PairWriter(code, plan, rows_of(code, kernel, packed), packed, paired).write()
+    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
+    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
+    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
+    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    return Loops(func, {position: packing_of(plan.packing, paired)})
+
+
+def packing_of(panels: Panels, paired: bool) -> Packing:
+    """How weights lie."""
+    return PairedPanels(panels) if paired else panels
+
+
+def plan_pairs(kernel: DotKernel, machine: Machine, paired: bool) -> DotPlan:
+    """Decide everything."""
+    instruction = DotInstruction(SMMLA, LANES, LOADED_GROUPS, 0, 1)
+    window = window_of(kernel, LOADED_GROUPS)
+    copied = kernel.border is not None or window.length % GROUP != 0
+    tile = choose_smmla_tile(kernel, window, machine, paired, machine.columns)
+    if kernel.border is None and kernel.taps == (1, 1):
+        kernel = _fold_rows(kernel, tile.pixels)
+    return DotPlan(kernel, window, instruction, tile, machine, copied)
+
+
+@dataclass(frozen=True)
+class _PairWriter(_Writer):
+    paired: bool
+
+    def _tile(
+        self, band: _Band, y: Offset, z: Offset, pixels: int, weights: tirx.Buffer, panel: Offset, channels: int
+    ) -> None:
+        plan, x = self.plan, self.plan.kernel.x
+        pixel = (band.image, band.first + y, z)
+        if band.copy is None:
+            source, start, step = self.rows.of(x.buffer), offset_of(x, pixel, 0), x.rows[2]
+        elif plan.by_image:
+            source, start, step = band.copy, y * x.rows[1] + z * x.rows[2], x.rows[2]
+        else:
+            step = plan.pixel_bytes
+            source, start = band.copy, (y * plan.kernel.extents[2] + z) * step
+        place = TilePlace(source, start, step, weights, pixel, panel * plan.tile.columns)
+        SmmlaWriter(self.code, plan, self.rows, pixels, channels, self.paired).write(place)
