@@ -34,7 +34,9 @@ def border_of(block: s_tir.SBlock) -> Border | None:
     if not isinstance(choice, tvm.ir.Call) or getattr(choice.op, "name", "") != "prim.if_then_else":
         return None
     condition, inside, outside = choice.args
-    if not isinstance(inside, TensorLoad) or not isinstance(outside, tirx.IntImm):
+    if not isinstance(inside, TensorLoad) or not isinstance(outside, tirx.IntImm | tirx.FloatImm):
+        return None
+    if not float(outside.value).is_integer():
         return None
     shape = [int(extent) for extent in inside.source.shape]
     before = [_shift(index, axis) for index, axis in zip(inside.indices, axes, strict=True)]

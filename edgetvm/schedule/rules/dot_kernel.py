@@ -1,4 +1,4 @@
-"""Which kernels are sums of products of int8 with constant int8: convolution and matrix product, seen alike.
+"""Which kernels are sums of products with constants: convolution and matrix product, seen alike.
 
     acc[b, y, z, o] = sum over i, j, c of x[b, y, z, i, j, c] * w[i, j, c, o],  then any elementwise epilogue
 
@@ -8,8 +8,9 @@ Every place is an offset that is linear in the axes. A matrix product has one ta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import tvm
 import tvm_ffi
@@ -22,6 +23,9 @@ from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.rules.dot_border import Border, border_of
 
 ROW_AXES = 3
+
+# The loads of x and of w in a block that sums their products; None for another block.
+Factors: TypeAlias = Callable[[s_tir.SBlock], tuple[TensorLoad, TensorLoad] | None]
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,36 @@ class DotKernel:
         return self.pixels * self.channels * math.prod(self.taps) * self.depth
 
 
-def dot_kernel(sch: Schedule, constants: Sequence[int], depthwise: bool = False) -> DotKernel | None:
+def int8_factors(main: s_tir.SBlock) -> tuple[TensorLoad, TensorLoad] | None:
+    """The two loads of ``acc = acc + int32(x) * int32(w)``."""
+    product = _summed(main, "int32")
+    if product is None:
+        return None
+    loads = []
+    for side in (product.a, product.b):
+        if not isinstance(side, tirx.Cast) or not isinstance(side.value, TensorLoad):
+            return None
+        if str(side.ty.dtype) != "int32" or str(side.value.source.dtype) != "int8":
+            return None
+        loads.append(side.value)
+    return loads[0], loads[1]
+
+
+def float_factors(main: s_tir.SBlock) -> tuple[TensorLoad, TensorLoad] | None:
+    """The two loads of ``acc = acc + x * w`` in float32."""
+    product = _summed(main, "float32")
+    if product is None or not isinstance(product.a, TensorLoad) or not isinstance(product.b, TensorLoad):
+        return None
+    return product.a, product.b
+
+
+def dot_kernel(
+    sch: Schedule, constants: Sequence[int], depthwise: bool = False, factors: Factors = int8_factors
+) -> DotKernel | None:
     """What the function computes, if it is such a kernel. `constants` are the positions of constant parameters.
 
-    With `depthwise` those kernels of depth 1 are meant whose x moves with the output channel.
+    With `depthwise` those kernels of depth 1 are meant whose x moves with the output channel. `factors` tells of
+    which products.
     """
     blocks = facts.all_blocks(sch)
     reductions = [block for block in blocks if facts.reduction_axes(sch.get(block))]
@@ -87,7 +117,7 @@ def dot_kernel(sch: Schedule, constants: Sequence[int], depthwise: bool = False)
     before, after = _around(sch, blocks, reductions[0])
     if len(before) > 1 or len(after) > 1:
         return None
-    sides = _product(main)
+    sides = factors(main)
     params = list(sch.mod["main"].params)
     if sides is None:
         return None
@@ -110,22 +140,14 @@ def _around(sch: Schedule, blocks: list[SBlockRV], main: SBlockRV) -> tuple[list
     return bodies[:at], bodies[at + 1 :]
 
 
-def _product(main: s_tir.SBlock) -> tuple[TensorLoad, TensorLoad] | None:
-    """The two loads of ``acc = acc + int32(x) * int32(w)``."""
+def _summed(main: s_tir.SBlock, dtype: str) -> tirx.Mul | None:
+    """The product of ``acc = acc + product``, both of one type."""
     store = facts.store_of(main)
-    if store is None or str(store.buffer.dtype) != "int32" or not isinstance(store.value, tirx.Add):
+    if store is None or str(store.buffer.dtype) != dtype or not isinstance(store.value, tirx.Add):
         return None
     total, product = store.value.a, store.value.b
-    if not (isinstance(total, TensorLoad) and total.source.same_as(store.buffer) and isinstance(product, tirx.Mul)):
-        return None
-    loads = []
-    for side in (product.a, product.b):
-        if not isinstance(side, tirx.Cast) or not isinstance(side.value, TensorLoad):
-            return None
-        if str(side.ty.dtype) != "int32" or str(side.value.source.dtype) != "int8":
-            return None
-        loads.append(side.value)
-    return loads[0], loads[1]
+    own = isinstance(total, TensorLoad) and total.source.same_as(store.buffer)
+    return product if own and isinstance(product, tirx.Mul) else None
 
 
 def _describe(
