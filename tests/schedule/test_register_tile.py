@@ -155,7 +155,8 @@ def test_mean_over_the_image(target: str, batch: int, channels: int, keep: bool)
 def test_sum_over_one_axis(target: str, axis: int) -> None:
     x = normal(5, 6, 16)
     scheduled = schedule(lambda p, emit: relax.op.sum(p[0], [axis]), [x], target)
-    assert scheduled.rules == ["register_tile"]
+    along_memory = axis == 2 and target != "cortex-m4"
+    assert scheduled.rules == ["row_pass" if along_memory else "register_tile"]
     assert_close(run(scheduled, [x]), x.astype(np.float64).sum(axis))
 
 
@@ -193,7 +194,7 @@ def test_weights_beyond_the_cache(target: str) -> None:
 def test_two_reductions_are_left_to_the_next_rule(target: str) -> None:
     x = normal(6, 16)
     scheduled = schedule(lambda p, emit: relax.op.nn.softmax(p[0]), [x], target)
-    assert scheduled.rules == ["elementwise"]
+    assert scheduled.rules == ["elementwise" if target == "cortex-m4" else "row_pass"]
     power = np.exp(x.astype(np.float64) - x.max(1, keepdims=True))
     assert_close(run(scheduled, [x]), power / power.sum(1, keepdims=True))
 
