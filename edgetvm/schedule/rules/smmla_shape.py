@@ -10,6 +10,7 @@ from edgetvm.schedule.rules.dot_shape import DotTile
 from edgetvm.schedule.rules.dot_window import Window
 
 LANES = 4
+DEPTH = 8  # products that one lane gets at a time
 MOST_PIXELS = 8
 MOST_VECTORS = 8
 
@@ -40,19 +41,34 @@ def choose_smmla_tile(kernel: DotKernel, window: Window, machine: Machine, paire
 
 
 def registers(pixels: int, vectors: int) -> int:
-    """Vector registers in use at once: sums, two steps of activations, weights."""
-    pairs = -(-pixels // 2)
-    return 2 * pairs * vectors + 2 * pairs + 2
+    """Vector registers in use at once: sums, activations, weights."""
+    return 2 * -(-pixels // 2) * vectors + pixels + vectors
+
+
+def pays(window: Window, tile: DotTile, paired: bool) -> bool:
+    """Whether a tile takes fewer instructions than one of the same size by dot products."""
+    saved = window.panel_groups * tile.pixels * tile.vectors - _products(tile.pixels, tile.vectors, window)
+    return saved > _sorting(tile.pixels, tile.vectors, window, paired)
+
+
+def _products(pixels: int, vectors: int, window: Window) -> int:
+    return _steps(window) * 2 * -(-pixels // 2) * vectors
+
+
+def _steps(window: Window) -> int:
+    return -(-window.groups // 2) * window.runs
+
+
+def _sorting(pixels: int, vectors: int, window: Window, paired: bool) -> int:
+    """Instructions that bring start values, activations, weights and sums into the order that is wanted."""
+    operands = pixels - 1 if window.shared > 1 else -(-pixels // 2)
+    weights = 0 if paired else 2 * vectors
+    return 2 * vectors + _steps(window) * (operands + weights) + pixels * vectors
 
 
 def _tile_cost(pixels: int, vectors: int, window: Window, machine: Machine, paired: bool) -> float:
-    pairs = -(-pixels // 2)
-    steps = -(-window.groups // 2) * window.runs
-    products = steps * 2 * pairs * vectors
     wide = math.ceil(window.groups / 4) * window.runs
-    loads = wide * (pixels + window.shared - 1) / window.shared + steps * vectors
-    joined = steps * (pixels - 1 if window.shared > 1 else pairs) * 1.0
-    if not paired:
-        joined += 2 * steps * vectors
-    recipe = machine.recipe
-    return products + loads + joined + (recipe.dot_epilogue + 1) * pixels * 2 * -(-vectors // 2) + recipe.dot_tile
+    loads = wide * (pixels + window.shared - 1) / window.shared + _steps(window) * vectors
+    sums = _products(pixels, vectors, window) + _sorting(pixels, vectors, window, paired)
+    finished = pixels * 2 * -(-vectors // 2)  # NEON narrows two at a time
+    return sums + loads + machine.recipe.dot_epilogue * finished + machine.recipe.dot_tile

@@ -2,12 +2,13 @@
 
 Bands, copies, windows and epilogue are those of `dot_tile`; a tile computes its sums for pairs of pixels and of
 channels. Weights lie ``[O / NR][taps][K / 8][NR][8]``, or, where cores without smmla read the same constants, as
-`dot_tile` has them. Kernels of one pixel a row are left to the dot product: half of each result would be wasted.
+`dot_tile` has them. Kernels of single pixels, whose results would be half wasted, and shallow ones, whose sums must
+be sorted too soon, are left to the dot product.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -22,13 +23,30 @@ from edgetvm.schedule.rules.dot_plan import DotPlan, _fold_rows
 from edgetvm.schedule.rules.dot_sums import TilePlace
 from edgetvm.schedule.rules.dot_tile import _Band, _Writer
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
-from edgetvm.schedule.rules.smmla_packing import PairedPanels
-from edgetvm.schedule.rules.smmla_shape import LANES, choose_smmla_tile
+from edgetvm.schedule.rules.smmla_shape import DEPTH, LANES, choose_smmla_tile, pays
 from edgetvm.schedule.rules.smmla_sums import SMMLA, SmmlaWriter
 from edgetvm.schedule.rules.write_code import Code, Offset
-from edgetvm.schedule.types import Constants, Loops, Packing
+from edgetvm.schedule.types import Constants, Loops
 
-LOADED_GROUPS = 4  # of activations of one pixel
+LOADED_GROUPS = 4  # of four activations of one pixel, by one load
+
+
+@dataclass(frozen=True)
+class PairPlan(DotPlan):
+    """`paired` tells that weights lie as smmla wants them: runs are then filled up to whole eights."""
+
+    paired: bool
+
+    @property
+    def packing(self) -> Panels:
+        return Panels(self.tile.columns, DEPTH if self.paired else GROUP, self.window.joined)
+
+    def packed(self) -> tirx.Buffer:
+        """The weights as a parameter."""
+        kept = [int(size) for size in self.kernel.w.shape[: -1 - self.window.joined]]
+        groups = self.window.groups * GROUP // self.packing.group
+        shape = (self.panels, *kept, groups, self.tile.columns, self.packing.group)
+        return tirx.decl_buffer(shape, "int8", name=self.kernel.w.name)
 
 
 def smmla_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
@@ -36,40 +54,37 @@ def smmla_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     kernel = dot_kernel(sch, tuple(constants)) if machine.matrix == "smmla" else None
     if kernel is None or not can_lift(kernel.value):
         return None
-    paired = machine.columns == 0
-    plan = plan_pairs(kernel, machine, paired)
-    if plan.kernel.extents[2] == 1:
+    plan = plan_pairs(kernel, machine)
+    if not pays(plan.window, plan.tile, plan.paired):
         return None
     packed = plan.packed()
     old = list(sch.mod["main"].params)
     code = Code()
-    _PairWriter(code, plan, rows_of(code, kernel, packed), packed, paired).write()
+    _PairWriter(code, plan, rows_of(code, kernel, packed), packed).write()
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func, {position: packing_of(plan.packing, paired)})
+    return Loops(func, {position: plan.packing})
 
 
-def packing_of(panels: Panels, paired: bool) -> Packing:
-    """How weights lie."""
-    return PairedPanels(panels) if paired else panels
-
-
-def plan_pairs(kernel: DotKernel, machine: Machine, paired: bool) -> DotPlan:
+def plan_pairs(kernel: DotKernel, machine: Machine) -> PairPlan:
     """Decide everything."""
+    paired = machine.columns == 0
     instruction = DotInstruction(SMMLA, LANES, LOADED_GROUPS, 0, 1)
     window = window_of(kernel, LOADED_GROUPS)
-    copied = kernel.border is not None or window.length % GROUP != 0
+    copied = kernel.border is not None or window.length % (DEPTH if paired else GROUP) != 0
+    if paired:
+        window = replace(window, length=-(-window.length // DEPTH) * DEPTH)
     tile = choose_smmla_tile(kernel, window, machine, paired, machine.columns)
     if kernel.border is None and kernel.taps == (1, 1):
         kernel = _fold_rows(kernel, tile.pixels)
-    return DotPlan(kernel, window, instruction, tile, machine, copied)
+    return PairPlan(kernel, window, instruction, tile, machine, copied, paired)
 
 
 @dataclass(frozen=True)
 class _PairWriter(_Writer):
-    paired: bool
+    plan: PairPlan
 
     def _tile(
         self, band: _Band, y: Offset, z: Offset, pixels: int, weights: tirx.Buffer, panel: Offset, channels: int
@@ -84,4 +99,4 @@ class _PairWriter(_Writer):
             step = plan.pixel_bytes
             source, start = band.copy, (y * plan.kernel.extents[2] + z) * step
         place = TilePlace(source, start, step, weights, pixel, panel * plan.tile.columns)
-        SmmlaWriter(self.code, plan, self.rows, pixels, channels, self.paired).write(place)
+        SmmlaWriter(self.code, plan, self.rows, pixels, channels, plan.paired).write(place)
