@@ -19,6 +19,14 @@ from edgetvm.target.types import Processor, Target
 # Schedules vectorise; LLVM's own loop vectoriser miscompiles `x[i & 3]` for AVX-512 (LLVM 22, ONNX's test_tile).
 _LLVM_OPTIONS = ["-enable-tbaa:bool=0", "-vectorize-loops:bool=0"]
 
+# The feature that has vectors of so many bytes, by LLVM's name.
+_VECTORS = {
+    "x86_64": {16: "sse2", 32: "avx2", 64: "avx512f"},
+    "aarch64": {8: "neon", 16: "neon"},
+    "arm": {8: "neon", 16: "neon"},
+    "thumb": {16: "mve"},
+}
+
 
 def tvm_target(target: Target) -> tvm.target.Target:
     """The TVM target that makes object code for ``target``: kind llvm, one core."""
@@ -46,7 +54,7 @@ def tvm_c_target(target: Target) -> tvm.target.Target:
 
 
 def check_processor(processor: Processor, place: str) -> None:
-    """Refuse what LLVM would pass over in silence: an unknown core, a feature that changes nothing.
+    """Refuse what LLVM would pass over in silence: an unknown core, a feature that changes nothing, vectors it lacks.
 
     ``place`` names the file for the message.
     """
@@ -64,6 +72,8 @@ def check_processor(processor: Processor, place: str) -> None:
             raise TargetError(f"{place}: feature '{feature}' takes from {processor.cpu} what it does not have", hint)
         if (feature[0] == "+") != (name in resulting):
             raise TargetError(f"{place}: feature '{feature}' has no effect on {processor.cpu} in LLVM")
+    if processor.vector_bytes and _VECTORS[processor.arch].get(processor.vector_bytes) not in resulting:
+        raise TargetError(f"{place}: LLVM knows no vectors of {processor.vector_bytes} bytes for {processor.cpu}")
 
 
 def llvm_features(processor: Processor) -> frozenset[str]:

@@ -26,6 +26,18 @@ cpu              = "cortex-m4"
 float_abi        = "hard"
 zig_cpu          = "cortex_m4+vfp4d16sp"
 """
+LINUX = """
+name             = "my-core"
+source           = "a datasheet"
+arch             = "aarch64"
+triple           = "aarch64-unknown-linux-gnu"
+cpu              = "cortex-a53"
+features         = ["+dotprod"]
+zig_cpu          = "cortex_a53"
+vector_bytes     = 16
+vector_registers = 32
+"""
+VECTORS = "vector_bytes = {}\nvector_registers = 8\nzig_cpu"
 BOARD = """
 name      = "my-board"
 processor = "cortex-m4"
@@ -117,6 +129,10 @@ BROKEN = [
     (PROCESSOR, "zig_cpu", "vector_bytes = 16\nzig_cpu", "0 vector_registers of 16 vector_bytes cannot be"),
     (PROCESSOR, "zig_cpu", 'features = ["+mvee"]\nzig_cpu', "feature '+mvee' has no effect on cortex-m4 in LLVM"),
     (PROCESSOR, "zig_cpu", 'features = ["+sve"]\nzig_cpu', "feature '+sve' has no effect on cortex-m4 in LLVM"),
+    (PROCESSOR, "zig_cpu", VECTORS.format(16), "LLVM knows no vectors of 16 bytes for cortex-m4"),
+    (LINUX, '"+dotprod"', '"+i8mmm"', "feature '+i8mmm' has no effect on cortex-a53 in LLVM"),
+    (LINUX, '"+dotprod"', '"-i8mm"', "feature '-i8mm' takes from cortex-a53 what it does not have"),
+    (LINUX, "vector_bytes     = 16", "vector_bytes     = 32", "LLVM knows no vectors of 32 bytes for cortex-a53"),
     (PROCESSOR, "none-none", "none", "triple 'thumbv7em-none-eabihf' must be architecture, vendor, 'none' and ABI"),
     (PROCESSOR, "none-none", "none-linux", "must be architecture, vendor, 'none' and ABI"),
     (PROCESSOR, "zig_cpu", "zig_core", "key 'zig_cpu' is missing"),

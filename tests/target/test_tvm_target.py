@@ -95,6 +95,7 @@ INSTRUCTIONS = [
     ("cortex-m33", "fma", VECTOR, False),
     ("cortex-a55", "half", HALF, True),
     ("cortex-a76", "half", HALF, True),
+    ("cortex-a710", "half", HALF, True),
     ("orange-pi-5", "half", HALF, True),
     ("cortex-a53", "half", HALF, False),
     ("cortex-a72", "half", HALF, False),
@@ -153,6 +154,7 @@ ON_LINUX = {
     "raspberry-pi-3": ("qemu-aarch64", "cortex-a53"),
     "raspberry-pi-4": ("qemu-aarch64", "cortex-a72"),
     "orange-pi-5": ("qemu-aarch64", "cortex-a76"),
+    "cortex-a710": ("qemu-aarch64", "max"),
 }
 ON_BOARDS = {
     "cortex-m0plus": "qemu-microbit",
