@@ -18,7 +18,8 @@ CORRECTIONS = ("none", "analytic", "empirical")
 class QuantizeOptions:
     """How a model becomes integers.
 
-    scheme           int8: activations and weights; int8x16: int16 activations, int8 weights;
+    scheme           int8: activations (but for what the last softmax reads, int16) and weights;
+                     int8x16: int16 activations, int8 weights;
                      int8-dynamic: dense layers only, the range of their input found at run time
     calibrator       minmax, percentile, entropy, mse, or auto: for each tensor the one of best SQNR
     equalize         balance the ranges of channels across layers first

@@ -127,7 +127,8 @@ def place(
         if source:
             places.sources.setdefault(group, []).append(value)
     wanted = {v for n in integer if n.name in int16_nodes for v in (*operands(graph, n), *n.outputs) if v not in inner}
-    places.wide = frozenset(places.group.values()) if wide else frozenset(places.group[value] for value in wanted)
+    some = {places.group[value] for value in wanted} | _last_logits(graph, places)
+    places.wide = frozenset(places.group.values() if wide else some)
     for value, node in origins.items():
         group = places.group[value]
         if node.op in FIXED and places.sources[group] == [value]:
@@ -154,6 +155,21 @@ def output_groups(graph: Graph, places: Places) -> frozenset[str]:
             passes = node is not None and (is_move(node) or node.op in FIXED or node.op in MEANS)
             current = node.inputs[0] if node is not None and passes else None
     return frozenset(found)
+
+
+def _last_logits(graph: Graph, places: Places) -> set[str]:
+    """Groups that only a Softmax before an output of the model reads: in 8 bits the best classes often tie."""
+    outputs = {value for _, value in graph.outputs}
+    found = set()
+    for node in graph.nodes:
+        if node.op == "Softmax" and node.outputs[0] in outputs & places.nodes:
+            group = places.group[node.inputs[0]]
+            members = {value for value, own in places.group.items() if own == group}
+            readers = [user for user in graph.nodes if not members.isdisjoint(user.inputs)]
+            made = members.isdisjoint({*graph.inputs, *outputs})
+            if made and all(user is node or is_move(user) for user in readers):
+                found.add(group)
+    return found
 
 
 def inner_values(graph: Graph, view: View, layers: dict[str, Layer], keys: set[str]) -> set[str]:

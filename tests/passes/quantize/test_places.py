@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import NodeProto, numpy_helper
 from onnx.helper import make_node as node
 
 from edgetvm.oracle.dataset import Dataset
+from edgetvm.passes.quantize.affine import Affine
 from edgetvm.passes.quantize.layers import find_layers
 from edgetvm.passes.quantize.options import QuantizeOptions
 from edgetvm.passes.quantize.places import Places, place
@@ -81,6 +83,31 @@ def test_float_nodes_read_and_write_float(tmp_path: Path) -> None:
     assert {"l", "y"}.isdisjoint(places.group) and "f" in places.group
 
 
+def logits(path: Path, *behind: NodeProto, outputs: Sequence[str]) -> Places:
+    """A convolution whose result a Softmax reads, through a Transpose."""
+    nodes = [node("Conv", ["x", "v"], ["c"]), node("Transpose", ["c"], ["t"]), node("Softmax", ["t"], ["s"]), *behind]
+    return placed(save(path, nodes, {"x": [1, 3, 4, 4]}, outputs, FLOATS))
+
+
+def test_what_the_last_softmax_reads_is_int16(tmp_path: Path) -> None:
+    """Logits of 8 bits tie where two classes are close; the input and the probabilities stay int8."""
+    places = logits(tmp_path / "m.onnx", outputs=["s"])
+    assert places.wide == {places.group["t"]} == {places.group["c"]}
+    assert places.fixed[places.group["s"]] == Affine(1 / 256, -128)
+
+
+@pytest.mark.parametrize(
+    ("behind", "outputs"),
+    [
+        ([node("Relu", ["s"], ["y"])], ["y"]),  # no output of the model: attention
+        ([node("Relu", ["t"], ["y"])], ["s", "y"]),  # another kernel reads the logits
+        ([], ["s", "t"]),  # they are an output themselves
+    ],
+)
+def test_other_softmaxes_read_int8(behind: list[NodeProto], outputs: list[str], tmp_path: Path) -> None:
+    assert not logits(tmp_path / "m.onnx", *behind, outputs=outputs).wide
+
+
 def test_moves_at_the_border_stay_float(tmp_path: Path) -> None:
     """Alone, a Transpose gains nothing from integers; before a convolution it moves a quarter of the bytes."""
     nodes = [node("Transpose", ["x"], ["t"]), node("Exp", ["t"], ["y"])]
@@ -101,11 +128,11 @@ def test_the_written_model(scheme: str, tmp_path: Path) -> None:
     )
     model, makers, constants = parts(made.path)
     assert model.opset_import[0].version == 21
-    wanted = np.int16 if scheme == "int8x16" else np.int8
     for n in model.graph.node:
         if n.op_type == "QuantizeLinear":
-            assert constants[n.input[2]].dtype == wanted
-            assert wanted == np.int8 or constants[n.input[2]] == 0
+            wide = scheme == "int8x16" or n.input[0] == "l"
+            assert constants[n.input[2]].dtype == (np.int16 if wide else np.int8)
+            assert not wide or constants[n.input[2]] == 0
         if n.op_type in ("Conv", "Gemm"):
             weights, bias = (makers[name] for name in n.input[1:])
             held = constants[weights.input[0]]
