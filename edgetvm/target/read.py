@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from edgetvm.target.toml_table import TomlTable
-from edgetvm.target.types import Board, Emulator, Memory, Processor
+from edgetvm.target.types import Board, Emulator, Memory, Processor, Variant
 
 KIB = 1024
+HWCAP_BITS = 64
 
 _OS = {"x86_64": "linux", "aarch64": "linux", "arm": "linux", "thumb": "none", "c": "none"}
 _FLOAT_ABIS = {"arm": ("hard",), "thumb": ("hard", "soft")}
@@ -34,8 +35,10 @@ def read_processor(table: TomlTable) -> Processor:
         cache_bytes=read_cache(table),
         qemu_cpu=table.take("qemu_cpu", str, None),
         unaligned=table.take("unaligned", bool, True),
+        variants=tuple(_read_variant(entry) for entry in table.take_tables("variant")),
     )
     table.finish()
+    _check_variants(processor, table)
     if processor.os != _OS[arch]:
         raise table.error(f"os of arch '{arch}' must be '{_OS[arch]}', is '{processor.os}'")
     if processor.float_abi not in _FLOAT_ABIS.get(arch, (None,)):
@@ -58,6 +61,35 @@ def _check_triple(processor: Processor, table: TomlTable) -> None:
             f"triple '{processor.triple}' must be architecture, vendor, '{processor.os}' and ABI",
             "such as thumbv7em-none-none-eabihf or aarch64-unknown-linux-gnu",
         )
+
+
+def _read_variant(table: TomlTable) -> Variant:
+    variant = Variant(
+        name=table.take("name", str),
+        features=read_features(table),
+        hwcap=table.take_list("hwcap", int),
+        hwcap2=table.take_list("hwcap2", int),
+    )
+    table.finish()
+    if not variant.name.isidentifier():
+        raise table.error(f"name '{variant.name}' must be one that C could have")
+    if not variant.features or any(feature[0] != "+" for feature in variant.features):
+        raise table.error(f"variant '{variant.name}' must add features, such as '+dotprod'")
+    bits = (*variant.hwcap, *variant.hwcap2)
+    if not bits or not all(0 <= bit < HWCAP_BITS for bit in bits):
+        raise table.error(f"variant '{variant.name}' needs bits of hwcap or hwcap2, from 0 to {HWCAP_BITS - 1}")
+    return variant
+
+
+def _check_variants(processor: Processor, table: TomlTable) -> None:
+    names = [variant.name for variant in processor.variants]
+    if names and (processor.arch != "aarch64" or processor.os != "linux"):
+        raise table.error(
+            f"variants are chosen by getauxval of 64-bit Arm Linux: arch '{processor.arch}' with os '{processor.os}' has none",
+            "give each kind of core a file of its own",
+        )
+    if len(set(names)) != len(names):
+        raise table.error("two variants have one name")
 
 
 def read_board(table: TomlTable) -> Board:

@@ -62,6 +62,8 @@ def check_processor(processor: Processor, place: str) -> None:
         return
     if not codegen.llvm_is_valid_cpu(processor.cpu, processor.triple):
         raise TargetError(f"{place}: LLVM knows no cpu '{processor.cpu}' for {processor.triple}")
+    for variant in processor.variants:
+        check_processor(replace(processor, features=(*processor.features, *variant.features), variants=()), place)
     own = _features(processor, ())
     resulting = _features(processor, processor.features)
     for feature in processor.features:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,20 @@ class Memory:
     kind: str  # "flash" or "ram"
     bytes: int
     address: int | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Instructions that some cores of a processor's kind have: their kernels are chosen where the program runs.
+
+    features      LLVM's names with their sign, beside those of the processor
+    hwcap, hwcap2 numbers of the bits of Linux's AT_HWCAP and AT_HWCAP2 that tell of them; all must be set
+    """
+
+    name: str
+    features: tuple[str, ...]
+    hwcap: tuple[int, ...] = ()
+    hwcap2: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,7 @@ class Processor:
     cache_bytes   data cache by level, innermost first; () without any
     qemu_cpu      `-cpu` of the user-mode emulator, None where there is none (Linux only)
     unaligned     whether loads of 4 bytes may be unaligned
+    variants      what its better cores have, the best last; () for one kind of core
     """
 
     name: str
@@ -43,6 +58,7 @@ class Processor:
     cache_bytes: tuple[int, ...] = ()
     qemu_cpu: str | None = None
     unaligned: bool = True
+    variants: tuple[Variant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,3 +97,8 @@ class Target:
     @property
     def is_linux(self) -> bool:
         return self.processor.os == "linux"
+
+    def with_variant(self, variant: Variant) -> Target:
+        """The target of those cores alone that have `variant`."""
+        features = (*self.processor.features, *variant.features)
+        return replace(self, processor=replace(self.processor, features=features, variants=()))

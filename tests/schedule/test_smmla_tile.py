@@ -24,9 +24,7 @@ from tests.schedule.reference import Window
 
 TARGET = "cortex-a710"
 SAME = Window((3, 3), pads=(1, 1, 1, 1))
-# Many layers share one run of the emulator.
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
-MANY_LAYERS = {"min_size": 15, "max_size": 15}
 
 
 def always(layer: Layer, columns: int = 0) -> Scheduled:
@@ -58,17 +56,18 @@ def sums(layer: Layer) -> bool:
     return int(np.prod(layer.weights().shape[:-1])) > 1
 
 
-LAYERS = st.one_of(convolutions(), products()).filter(sums)
+# Many layers share one run of the emulator.
+LAYERS = st.lists(st.one_of(convolutions(), products()).filter(sums), min_size=15, max_size=15)
 
 
 @FEW
-@given(layers=st.lists(LAYERS, **MANY_LAYERS))
+@given(layers=LAYERS)
 def test_any_layer(layers: list[Layer]) -> None:
     check(layers)
 
 
 @FEW
-@given(layers=st.lists(LAYERS, **MANY_LAYERS), columns=st.sampled_from([4, 8, 16, 32]))
+@given(layers=LAYERS, columns=st.sampled_from([4, 8, 16, 32]))
 def test_any_layer_from_weights_of_the_dot_product(layers: list[Layer], columns: int) -> None:
     check(layers, columns)
 
