@@ -18,6 +18,7 @@ from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.rules.row_pass import row_pass
 from edgetvm.schedule.rules.smmla_tile import smmla_tile
+from edgetvm.schedule.rules.winograd import winograd
 from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
 from edgetvm.schedule.vector_functions import replace_functions
@@ -25,7 +26,7 @@ from edgetvm.schedule.vector_functions import replace_functions
 Rule = Callable[[Schedule, Machine, Constants], Answer]
 
 # In order of preference; the last one never declines.
-RULES: list[Rule] = [smmla_tile, dot_tile, depthwise_int8, neon_panels, neon_tile, row_pass, register_tile, elementwise]
+RULES: list[Rule] = [smmla_tile, dot_tile, depthwise_int8, neon_panels, neon_tile, winograd, row_pass, register_tile, elementwise]
 
 
 def schedule_module(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgetvm.schedule.rules.winograd_transform import FORMS, transform_weights
+
 
 @dataclass(frozen=True)
 class Panels:
@@ -55,3 +57,24 @@ def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:
     widths = [(0, 0)] * data.ndim
     widths[axis] = (0, size - data.shape[axis])
     return np.pad(data, widths)
+
+
+@dataclass(frozen=True)
+class WinogradPanels:
+    """3x3 weights [3, 3, C, O] transformed for tiles of `outputs` x `outputs` and in panels of `block` columns.
+
+    ``[O / block, (outputs + 2)^2, C, block]``, O filled up with zeros. Computed in double precision.
+    """
+
+    outputs: int
+    block: int
+
+    @property
+    def label(self) -> str:
+        """Tells this layout from others in a name."""
+        return f"winograd{self.outputs}_{self.block}"
+
+    def pack(self, data: np.ndarray) -> np.ndarray:
+        """The array as the kernel reads it."""
+        form = next(form for form in FORMS if form.outputs == self.outputs)
+        return Panels(self.block).pack(transform_weights(form, data).astype(data.dtype))

@@ -70,8 +70,8 @@ def test_depthwise_conv2d(data: st.DataObject, target: str, batch: int, channels
 
 @pytest.mark.parametrize("target", MACHINES)
 def test_conv2d_with_bias_residual_and_relu(target: str) -> None:
-    window = Window((3, 3), pads=(1, 1, 1, 1))
-    x, w, bias = normal(2, 6, 8, 16), normal(3, 3, 16, 16), normal(1, 1, 1, 16)
+    window = Window((5, 5), pads=(2, 2, 2, 2))
+    x, w, bias = normal(2, 6, 8, 16), normal(5, 5, 16, 16), normal(1, 1, 1, 16)
 
     def body(p: list[relax.Var], emit: Emit) -> tvm.ir.Expr:
         y = emit(relax.op.add(emit(conv(p[0], w, window)), relax.const(bias)))

@@ -1,0 +1,199 @@
+"""Whether a 3x3 convolution is computed by Winograd's tiles, of which size, and how they are shared out.
+
+All costs count operations on one vector: a multiply-add, an addition, a load or a store.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from edgetvm.schedule.packing import WinogradPanels
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES, Tile, choose_tile
+from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
+
+FLOAT_BYTES = 4
+LINE_BYTES = 64
+SHARES = 3  # bands at least that threads share; fewer leave them idle
+MOST_VECTORS = 4
+BLOCK_COST = 8  # operations that a block of products costs besides those on its sums
+
+
+@dataclass(frozen=True)
+class WinogradPlan:
+    """A kernel in tiles of `form`.
+
+    band   rows of tiles that are transformed together
+    rows   tiles of a block of products, whose sums are in registers with
+    vectors of `lanes` output channels
+    """
+
+    kernel: DotKernel
+    form: Winograd
+    machine: Machine
+    band: int
+    rows: int
+    vectors: int
+
+    @property
+    def lanes(self) -> int:
+        return self.machine.lanes(FLOAT_BYTES)
+
+    @property
+    def columns(self) -> int:
+        """Output channels of a panel of weights."""
+        return self.vectors * self.lanes
+
+    @property
+    def panels(self) -> int:
+        return -(-self.kernel.channels // self.columns)
+
+    @property
+    def tile_rows(self) -> int:
+        return -(-self.kernel.extents[1] // self.form.outputs)
+
+    @property
+    def tile_columns(self) -> int:
+        return -(-self.kernel.extents[2] // self.form.outputs)
+
+    @property
+    def bands(self) -> int:
+        return -(-self.tile_rows // self.band)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a band."""
+        return self.band * self.tile_columns
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a band; the last may repeat tiles of the one before."""
+        return -(-self.tiles // self.rows)
+
+    @property
+    def width(self) -> int:
+        """Columns of the image that a row of tiles reads."""
+        return self.tile_columns * self.form.outputs + TAPS - 1
+
+    @property
+    def strip_floats(self) -> int:
+        """A row of tiles, transformed along the columns, of one vector of channels."""
+        return self.form.side * self.width * self.lanes
+
+    @property
+    def tile_pitch(self) -> int:
+        """Elements between the transformed inputs of one position and the next: never a multiple of a page."""
+        return self.tiles * self.kernel.depth + self.lanes
+
+    @property
+    def sum_pitch(self) -> int:
+        """The same of the sums of a panel."""
+        return self.tiles * self.columns + self.lanes
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of everything that a band keeps in memory."""
+        pitches = self.tile_pitch + self.sum_pitch
+        return FLOAT_BYTES * (self.strip_floats + self.form.products * pitches)
+
+    @property
+    def packing(self) -> WinogradPanels:
+        return WinogradPanels(self.form.outputs, self.columns)
+
+    def packed(self) -> tirx.Buffer:
+        """The transformed weights as a parameter."""
+        shape = (self.panels, self.form.products, self.kernel.depth, self.columns)
+        return tirx.decl_buffer(shape, "float32", name=self.kernel.w.name)
+
+    @property
+    def multiply_adds(self) -> int:
+        tiles = self.kernel.extents[0] * self.tile_rows * self.tile_columns
+        return tiles * self.form.products * self.kernel.depth * self.kernel.channels
+
+    @property
+    def shared(self) -> str | None:
+        """What threads share, if the kernel is worth it: bands, with scratch on their stacks, or panels of a band."""
+        least = self.machine.recipe.parallel_operations
+        if not least or self.multiply_adds < least:
+            return None
+        if self.kernel.extents[0] * self.bands >= SHARES and self.scratch_bytes <= THREAD_STACK_BYTES:
+            return "bands"
+        small = FLOAT_BYTES * max(self.form.products * self.sum_pitch, self.strip_floats) <= THREAD_STACK_BYTES
+        return "panels" if self.panels > 1 and small else None
+
+    @property
+    def cost(self) -> float:
+        """Operations of the whole kernel."""
+        kernel, form, side = self.kernel, self.form, self.form.side
+        depth, channels = -(-kernel.depth // self.lanes), -(-kernel.channels // self.lanes)
+        once = form.outputs * (2 * side + form.costs[0]) + side * (2 * side + form.costs[0])
+        after = side * (side + form.costs[1]) + form.outputs * (form.costs[1] + 2 * form.outputs)
+        block = self.rows * self.vectors
+        step = _step_cost(self.rows, self.vectors, self.machine)
+        products = form.products * self.panels * self.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
+        weights = FLOAT_BYTES * form.products * kernel.depth * self.panels * self.columns
+        band = products + self.tiles * (once * depth + after * channels) + _memory_cost(weights, self.machine)
+        return kernel.extents[0] * self.tile_rows / self.band * band
+
+
+def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
+    """The cheapest plan; None where the direct convolution, or smaller weights, are wanted."""
+    recipe = machine.recipe
+    forms = [form for form in FORMS if form.outputs <= recipe.winograd_side]
+    plans = [plan for form in forms for plan in plans_of(kernel, form, machine)]
+    best = min(plans, key=lambda plan: plan.cost, default=None)
+    if best is None or best.cost * 100 > direct_cost(kernel, machine) * recipe.winograd_percent:
+        return None
+    return best
+
+
+def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[WinogradPlan]:
+    """Every block of sums that the registers hold, with bands large enough to share weights, within the scratch."""
+    recipe, plans = machine.recipe, []
+    sums = machine.vector_registers - recipe.spare_registers
+    vectors = -(-kernel.channels // machine.lanes(FLOAT_BYTES))
+    for wide in range(1, min(vectors, MOST_VECTORS) + 1):
+        for high in range(1, min(recipe.max_rows, sums // wide) + 1):
+            first = WinogradPlan(kernel, form, machine, 1, high, wide)
+            band = 1
+            for more in range(1, first.tile_rows + 1):
+                plan = WinogradPlan(kernel, form, machine, more, high, wide)
+                if more > 1 and plan.scratch_bytes > recipe.winograd_scratch_bytes:
+                    break
+                band = more
+                if plan.tiles >= recipe.winograd_tiles:
+                    break
+            plan = WinogradPlan(kernel, form, machine, band, high, wide)
+            if high <= plan.tiles:
+                plans.append(plan)
+    return plans
+
+
+def direct_cost(kernel: DotKernel, machine: Machine) -> float:
+    """Operations of the direct convolution by `register_tile`."""
+    lanes = math.gcd(machine.lanes(FLOAT_BYTES), kernel.channels)
+    tile = choose_tile(kernel.extents[2], kernel.channels, kernel.depth, lanes, machine)
+    blocks = kernel.pixels * kernel.channels / (tile.rows * tile.columns)
+    weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
+    return blocks * TAPS**2 * kernel.depth * _direct_step(tile, machine) + _memory_cost(weights, machine)
+
+
+def _direct_step(tile: Tile, machine: Machine) -> float:
+    return _step_cost(tile.rows, tile.vectors, machine)
+
+
+def _step_cost(rows: int, vectors: int, machine: Machine) -> float:
+    """Operations of one step of a block of sums: multiply-adds, never fewer than hide their latency, and loads."""
+    activations = rows / 4 if machine.neon else rows  # NEON multiplies by a lane of what it loads
+    return max(rows * vectors, machine.recipe.least_accumulators) + (vectors + activations) / 4
+
+
+def _memory_cost(weights: int, machine: Machine) -> float:
+    """What weights that no cache keeps cost: all are read from memory."""
+    if not machine.cache_bytes or weights <= machine.cache_bytes[-1] // 2:
+        return 0.0
+    return weights / LINE_BYTES * machine.recipe.line_operations
