@@ -26,7 +26,17 @@ from edgetvm.schedule.vector_functions import replace_functions
 Rule = Callable[[Schedule, Machine, Constants], Answer]
 
 # In order of preference; the last one never declines.
-RULES: list[Rule] = [smmla_tile, dot_tile, depthwise_int8, neon_panels, neon_tile, winograd, row_pass, register_tile, elementwise]
+RULES: list[Rule] = [
+    smmla_tile,
+    dot_tile,
+    depthwise_int8,
+    neon_panels,
+    neon_tile,
+    winograd,
+    row_pass,
+    register_tile,
+    elementwise,
+]
 
 
 def schedule_module(
