@@ -29,6 +29,7 @@ class Recipe:
     dot_tile              instructions that a tile of sums costs: loops and addresses
     dot_unrolled          dot-product instructions of one unrolled body at most
     dot_band_bytes        bytes of the rows that a kernel copies at a time
+    dot_band_share        such rows take at most one in so many bytes of what a kernel reads and writes
     dot_spare_registers   vector registers kept free of sums, weights and activations of one step
     peeled_operations     multiply-adds of all bodies of a depthwise kernel at most, if its borders are peeled
     winograd_side           outputs along a side of the largest tile of Winograd's convolution; 0 for none
@@ -48,6 +49,7 @@ class Recipe:
     dot_tile: int = 16
     dot_unrolled: int = 128
     dot_band_bytes: int = 16384
+    dot_band_share: int = 8
     dot_spare_registers: int = 0
     peeled_operations: int = 0
     winograd_side: int = 0

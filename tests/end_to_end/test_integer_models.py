@@ -43,6 +43,15 @@ def test_emulated(target: str, model: str, assets: Path, compiled: Compiled) -> 
     assert all(kernel.wrong == 0 for kernel in report.kernels)
 
 
+@pytest.mark.parametrize("target", ["host", "cortex-a53", "cortex-a76"])
+@pytest.mark.parametrize("model", TINY)
+def test_memory_of_applications(model: str, target: str, assets: Path, compiled: Compiled) -> None:
+    """Kernels that copy rows for their borders or their instructions stay within the same bound."""
+    floats = compiled(assets / model / "model.onnx", target).manifest
+    integers = compiled(assets / model / "reference_int8.tflite", target).manifest
+    assert integers["arena"]["bytes"] <= 0.3 * floats["arena"]["bytes"]
+
+
 @pytest.mark.parametrize("model", ["ic01", "kws01", "vww01"])
 def test_a_third_of_the_memory_where_it_is_scarce(model: str, assets: Path, compiled: Compiled) -> None:
     floats = compiled(assets / model / "model.onnx", "qemu-mps2-an500").manifest

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgetvm.codegen.lower import lower
 from edgetvm.schedule.rules.depthwise_products import tap_groups
+from edgetvm.target.load import load_target
+from edgetvm.target.tvm_target import tvm_target
 from tests.schedule.assembly import instructions
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import EPILOGUES, Layer, pair
@@ -102,6 +107,21 @@ def test_law_groups_of_taps_fit_16_bits(taps: int, largest: int, seed: int) -> N
         most = np.abs(weights[group].astype(int)).sum(0).max()
         assert most <= 255
     assert largest == 128 or len(groups) <= -(-taps // 2)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("channels", [3, 16, 24])
+def test_borders_are_peeled_without_a_copy(target: str, channels: int) -> None:
+    scratch = []
+    for size in (3, 7):
+        edge = size // 2
+        window = Window((size, size), pads=(edge, edge, edge, edge))
+        layer = depthwise((1, 12, 12, channels), window, "relu")
+        scheduled = schedule(layer.body, layer.inputs(), target)
+        scratch.append(sum(lower("kernel", scheduled.only.func, tvm_target(load_target(target))).workspaces))
+        assert scratch[-1] or not re.search(r"\bif\b|if_then_else|Select", scheduled.only.func.script())
+    assert scratch[0] == 0
+    assert scratch[1] > 0  # a body for each of 49 places at the border would be too much code
 
 
 def test_instructions() -> None:

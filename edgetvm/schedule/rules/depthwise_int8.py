@@ -12,6 +12,8 @@ from tvm.s_tir import Schedule
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
 from edgetvm.schedule.rules.depthwise_products import BLOCK, NeonTaps, WordPairs, depthwise_products
+from edgetvm.schedule.rules.depthwise_seen import Seen
+from edgetvm.schedule.rules.depthwise_window import Lines, Run, lines_of, runs_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.neon_instructions import Neon
@@ -27,7 +29,7 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
         return None
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    products = depthwise_products(kernel, machine, constants[position])
+    products = depthwise_products(machine, constants[position])
     if products is None:
         return None
     shape = products.packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
@@ -37,9 +39,8 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
     neon = Neon(machine.neon) if machine.neon else None
     widths = (16, 8, 4, 1) if neon else tuple(w for w in (16, 8, 4, 1) if w <= products.lanes)
     epilogue = ChannelEpilogue(code, kernel, rows, widths, neon)
-    strip = strip_of(kernel, machine, kernel.channels % products.least != 0)
     pixels = pixels_at_a_time(kernel.extents[2], kernel.taps[0] * kernel.taps[1], machine)
-    DepthwiseWriter(kernel, code, rows, epilogue, products, strip, pixels, packed).write()
+    DepthwiseWriter(kernel, code, rows, epilogue, products, tiles_of(kernel, pixels, machine), packed).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     return Loops(written, {position: products.packing})
@@ -55,6 +56,33 @@ def pixels_at_a_time(width: int, taps: int, machine: Machine) -> int:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """Strips of rows, copied with their border or not, and in them `pixels` of a row at a time."""
+
+    strip: Strip
+    lines: Lines
+    pixels: int
+
+    def rows(self, height: int) -> list[Run]:
+        """Rows of a strip, which begin with the same taps."""
+        return runs_of(self.lines.rows, height, 1)
+
+    @property
+    def columns(self) -> list[Run]:
+        """Pixels of a row."""
+        return runs_of(self.lines.columns, self.strip.kernel.extents[2], self.pixels)
+
+
+def tiles_of(kernel: DotKernel, pixels: int, machine: Machine) -> Tiles:
+    """Without a copy, unless borders make too many bodies."""
+    whole = Tiles(Strip(kernel, kernel.extents[1], copied=False), lines_of(kernel, False), pixels)
+    written = sum(run.count for run in whole.columns) * len(whole.rows(kernel.extents[1])) * math.prod(kernel.taps)
+    if kernel.border is None or written <= machine.recipe.peeled_operations:
+        return whole
+    return Tiles(strip_of(kernel, machine, odd=False), lines_of(kernel, True), pixels)
+
+
+@dataclass(frozen=True)
 class DepthwiseWriter:
     """Writes the loops: strips of rows, blocks of channels, rows, pixels."""
 
@@ -63,19 +91,20 @@ class DepthwiseWriter:
     rows: Rows
     epilogue: ChannelEpilogue
     products: NeonTaps | WordPairs
-    strip: Strip
-    pixels: int
+    tiles: Tiles
     packed: tirx.Buffer
 
     def write(self) -> None:
         """All of it."""
-        code, kernel = self.code, self.kernel
+        code, kernel, strip = self.code, self.kernel, self.tiles.strip
         whole, rest = divmod(kernel.channels, BLOCK)
         with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in self.strip.pieces:
+            for count, height, first in strip.pieces:
                 with code.loop("strip", count) as number:
-                    y0 = first + number * self.strip.height
-                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
+                    y0 = first + number * strip.height
+                    x, at = self.rows.of(kernel.x.buffer), self.tiles.lines.base + b * self.tiles.lines.image
+                    if strip.copied:
+                        x, at = strip.write(code, x, b, y0, height)
                     if whole:
                         with code.loop("block", whole) as block:
                             self._rows(x, at, (b, y0), height, block, 0, BLOCK)
@@ -92,52 +121,62 @@ class DepthwiseWriter:
         start: int,
         outputs: int,
     ) -> None:
-        code = self.code
-        width = self.kernel.extents[2]
-        with code.loop("y", height) as y:
-            row = at + y * self.kernel.x.rows[1] + block * BLOCK + start
-            place = (origin[0], origin[1] + y)
-            whole, rest = divmod(width, self.pixels)
-            if whole:
-                with code.loop("z", whole) as z:
-                    self._pixels(x, row, (*place, z * self.pixels), self.pixels, block, start, outputs)
-            if rest:
-                self._pixels(x, row, (*place, whole * self.pixels), rest, block, start, outputs)
+        code, tiles = self.code, self.tiles
+        rows, columns = tiles.lines.rows, tiles.lines.columns
+        for run in tiles.rows(height):
+            with code.loop("y", run.repeats) as y:
+                line = run.first + y
+                row = at + (rows.first + line * rows.step) * rows.pitch + block * BLOCK + start
+                for pixels in tiles.columns:
+                    with code.loop("z", pixels.repeats) as z:
+                        pixel = pixels.first + z * pixels.count
+                        first = row + (columns.first + pixel * columns.step) * columns.pitch
+                        self._pixels(x, first, (origin[0], origin[1] + line, pixel), run, pixels, block, start, outputs)
 
     def _pixels(
         self,
         x: tirx.Buffer,
-        row: Offset,
+        origin: Offset,
         place: tuple[Offset, Offset, Offset],
-        count: int,
+        line: Run,
+        pixels: Run,
         block: Offset,
         start: int,
         outputs: int,
     ) -> None:
-        code, kernel, products = self.code, self.kernel, self.products
+        """`origin` is where the first pixel's window begins, perhaps outside of the image."""
+        code, products, epilogue = self.code, self.products, self.epilogue
+        rows, columns = self.tiles.lines.rows, self.tiles.lines.columns
         wide = BLOCK if outputs == BLOCK else products.least
-        (i, j), (step_i, step_j) = kernel.taps, kernel.steps
-        step = kernel.x.rows[2]
-        reach = (count - 1) * step + (i - 1) * step_i + (j - 1) * step_j + wide
-        size = int(self.packed_size // self.packed.shape[0])
-        xp = code.view("xp", x, row + place[2] * step, reach)
+        inside = {(i, j): i * rows.pitch + j * columns.pitch for i in line.seen for j in pixels.seen}
+        nearest = min(inside.values(), default=0)
+        xp = code.view("xp", x, origin + nearest, max(inside.values(), default=0) - nearest + wide)
+        seen = Seen(
+            code,
+            xp,
+            {at: offset - nearest for at, offset in inside.items()},
+            tuple(i * rows.apart for i in range(rows.taps)),
+            tuple(
+                tuple(p * columns.step + j * columns.apart for j in range(columns.taps)) for p in range(pixels.count)
+            ),
+            outputs,
+            wide,
+            self.kernel.border.fill if self.kernel.border else 0,
+        )
+        size = math.prod(int(extent) for extent in self.packed.shape[1:])
         wp = code.view("wp", self.rows.of(self.packed), block * size + start, size - start)
         channel = block * BLOCK + start
         vectors = wide // products.lanes
-        biased = outputs == wide and self.epilogue.bias is not None
+        biased = outputs == wide and epilogue.bias is not None
         zero = constant(0, "int32", products.lanes)
         starts = [
-            self.epilogue.load_bias(channel, vectors, products.lanes) if biased else [zero] * vectors
-            for _ in range(count)
+            epilogue.load_bias(channel, vectors, products.lanes) if biased else [zero] * vectors
+            for _ in range(pixels.count)
         ]
-        products.write(code, xp, wp, starts)
+        products.write(code, seen, wp, starts)
         for p, sums in enumerate(starts):
 
             def chosen(first: int, lanes: int, sums: list[tirx.Expr] = sums) -> tirx.Expr:
                 return piece(sums, first, lanes)
 
-            self.epilogue.write(chosen, (place[0], place[1], place[2] + p), channel, outputs, biased)
-
-    @property
-    def packed_size(self) -> int:
-        return math.prod(int(extent) for extent in self.packed.shape)
+            epilogue.write(chosen, (place[0], place[1], place[2] + p), channel, outputs, biased)

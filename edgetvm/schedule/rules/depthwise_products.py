@@ -10,7 +10,7 @@ from tvm import tirx
 
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.depthwise_seen import Seen
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import MOST_IN_16_BITS
 from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
@@ -25,7 +25,6 @@ PMADDWD = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}
 class NeonTaps:
     """Tap by tap: products of 16 bits are summed as long as they fit (`groups` of taps), then added to 32 bits."""
 
-    kernel: DotKernel
     neon: Neon
     groups: tuple[tuple[int, ...], ...]
     lanes: int = 4
@@ -36,21 +35,19 @@ class NeonTaps:
         """``[panels, i, j, 1, block]``."""
         return Panels(BLOCK)
 
-    def write(self, code: Code, x: tirx.Buffer, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
-        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels; `x` their first window."""
-        width = self.kernel.taps[1]
-        step, (step_i, step_j) = self.kernel.x.rows[2], self.kernel.steps
+    def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
         wide = len(starts[0]) * self.lanes
-        taps = range(self.kernel.taps[0] * width)
-        weights = [code.let("w", load(w, tap * BLOCK, wide)) for tap in taps]
-        places = [[p * step + tap // width * step_i + tap % width * step_j for tap in taps] for p in range(len(starts))]
-        seen = {at: code.let("a", load(x, at, wide)) for row in places for at in row}
-        for sums, row in zip(starts, places, strict=True):
+        count = len(seen.rows) * len(seen.columns[0])
+        weights = [code.let("w", load(w, tap * BLOCK, wide)) for tap in range(count)]
+        places = [[(row, column) for row in seen.rows for column in columns] for columns in seen.columns]
+        activations = {place: seen.vector(*place) for taps in places for place in taps}
+        for sums, taps in zip(starts, places, strict=True):
             for group in self.groups:
                 for half in range(wide // 8):
                     total: tirx.Expr | None = None
                     for tap in group:
-                        product = self.neon.multiply(_eight(seen[row[tap]], half), _eight(weights[tap], half))
+                        product = self.neon.multiply(_eight(activations[taps[tap]], half), _eight(weights[tap], half))
                         total = product if total is None else total + product
                     words = code.let("t", total)
                     for i in (0, 1):
@@ -85,7 +82,6 @@ class WordPairs:
     A column of the image is made words once, for all pixels that see it.
     """
 
-    kernel: DotKernel
     lanes: int
     least: int = BLOCK
 
@@ -93,32 +89,27 @@ class WordPairs:
     def packing(self) -> Packing:
         return TapPairs(BLOCK)
 
-    def write(self, code: Code, x: tirx.Buffer, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
-        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels; `x` their first window."""
-        height, width = self.kernel.taps
-        pairs = -(-height // 2)
-        step, step_j = self.kernel.x.rows[2], self.kernel.steps[1]
+    def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
+        pairs = -(-len(seen.rows) // 2)
         name = f"llvm.x86.{PMADDWD[self.lanes]}"
-        columns: dict[int, list[list[tirx.Expr]]] = {}
-        for p, sums in enumerate(starts):
-            for j in range(width):
-                at = p * step + j * step_j
-                if at not in columns:
-                    columns[at] = [self._words(code, x, at, pair) for pair in range(pairs)]
+        known: dict[int, list[list[tirx.Expr]]] = {}
+        for sums, columns in zip(starts, seen.columns, strict=True):
+            for j, column in enumerate(columns):
+                if column not in known:
+                    known[column] = [self._words(code, seen, column, pair) for pair in range(pairs)]
                 for pair in range(pairs):
-                    for v, words in enumerate(columns[at][pair]):
+                    for v, words in enumerate(known[column][pair]):
                         place = ((j * pairs + pair) * BLOCK + v * self.lanes) * 2
                         weights = tirx.Cast(f"int16x{2 * self.lanes}", load(w, place, 2 * self.lanes))
                         products = tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", name, words, weights)
                         sums[v] = code.let("s", sums[v] + products)
 
-    def _words(self, code: Code, x: tirx.Buffer, at: int, pair: int) -> list[tirx.Expr]:
+    def _words(self, code: Code, seen: Seen, column: int, pair: int) -> list[tirx.Expr]:
         """One column's activations of two rows, channel by channel in turn."""
-        step_i = self.kernel.steps[0]
-        upper = code.let("a", load(x, at + 2 * pair * step_i, BLOCK))
-        lower = constant(0, "int8", BLOCK)
-        if 2 * pair + 1 < self.kernel.taps[0]:
-            lower = code.let("a", load(x, at + (2 * pair + 1) * step_i, BLOCK))
+        upper, lower = seen.vector(seen.rows[2 * pair], column), constant(0, "int8", BLOCK)
+        if 2 * pair + 1 < len(seen.rows):
+            lower = seen.vector(seen.rows[2 * pair + 1], column)
         parts = []
         for first in range(0, BLOCK, self.lanes):
             turns = [lane for c in range(first, first + self.lanes) for lane in (c, BLOCK + c)]
@@ -126,14 +117,12 @@ class WordPairs:
         return parts
 
 
-def depthwise_products(
-    kernel: DotKernel, machine: Machine, weights: Sequence[np.ndarray]
-) -> NeonTaps | WordPairs | None:
+def depthwise_products(machine: Machine, weights: Sequence[np.ndarray]) -> NeonTaps | WordPairs | None:
     """How a processor sums a window; None if it has no such instructions."""
     if machine.neon:
-        return NeonTaps(kernel, Neon(machine.neon), tuple(map(tuple, tap_groups(weights))))
+        return NeonTaps(Neon(machine.neon), tuple(map(tuple, tap_groups(weights))))
     if machine.dot in ("vpdpbusd", "pmaddwd") and machine.lanes(4) in PMADDWD:
-        return WordPairs(kernel, machine.lanes(4))
+        return WordPairs(machine.lanes(4))
     return None
 
 

@@ -38,8 +38,10 @@ class DotInstruction:
         vector = code.let("w", load(panel, place, self.bytes))
         return [code.let("w", half) for half in self._words(vector)] if self.halves == 2 else [vector]
 
-    def activations(self, code: Code, x: tirx.Buffer, place: tirx.Expr | int, groups: int) -> list[list[tirx.Expr]]:
-        """`groups` groups from byte `place` on: each as the operand of all lanes."""
+    def activations(
+        self, code: Code, x: tirx.Buffer, place: tirx.Expr | int, groups: int, flip: bool
+    ) -> list[list[tirx.Expr]]:
+        """`groups` groups from byte `place` on: each as the operand of all lanes; with `flip` made unsigned."""
         count = 1 << (groups - 1).bit_length()  # three groups are read as four
         raw = tirx.reinterpret("int32" if count == 1 else f"int32x{count}", load(x, place, 4 * count))
         raw = code.let("a", raw)
@@ -50,6 +52,8 @@ class DotInstruction:
             else:
                 same = shuffle([raw] * max(self.lanes // lanes_of(raw), 1), [group] * self.lanes)
             same = tirx.reinterpret(f"int8x{self.bytes}", same)
+            if flip:
+                same = tirx.bitwise_xor(same, constant(-INT8_OFFSET, "int8", self.bytes))
             halves = self._words(code.let("a", same)) if self.halves == 2 else [same]
             operands.append([code.let("a", half) for half in halves] if self.halves == 2 else halves)
         return operands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import tvm
 from tvm import tirx
 
 from edgetvm.schedule.packing import Panels
@@ -38,6 +39,11 @@ class DotPlan:
     @property
     def packing(self) -> Panels:
         return Panels(self.tile.columns, GROUP, self.window.joined, self.instruction.offset)
+
+    @property
+    def flips(self) -> bool:
+        """Whether activations are made unsigned when they are loaded; copies are when they are made."""
+        return self.instruction.offset != 0 and not self.copied
 
     @property
     def panels(self) -> int:
@@ -119,13 +125,22 @@ class DotPlan:
         bands = [d for d in range(1, most + 1) if rows % d == 0]
         if not self.copied:
             return max(bands)
-        return max((d for d in bands if self.scratch_bytes(d) <= self.machine.recipe.dot_band_bytes), default=1)
+        limit = copy_limit(self.kernel, self.machine)
+        return max((d for d in bands if self.scratch_bytes(d) <= limit), default=1)
+
+
+def copy_limit(kernel: DotKernel, machine: Machine) -> int:
+    """Bytes that a copy of rows takes at most, if one row does not need more: cache and arena must hold it."""
+    read, written = kernel.x.buffer, kernel.out.buffer
+    elements = [math.prod(int(size) for size in buffer.shape) for buffer in (read, written)]
+    activations = elements[0] + elements[1] * (tvm.DataType(str(written.dtype)).bits // 8)
+    return min(machine.recipe.dot_band_bytes, int(activations) // machine.recipe.dot_band_share)
 
 
 def plan_of(kernel: DotKernel, instruction: DotInstruction, machine: Machine) -> DotPlan:
     """Decide everything."""
     window = window_of(kernel, instruction.unit)
-    copied = kernel.border is not None or instruction.offset != 0 or window.length % GROUP != 0
+    copied = kernel.border is not None or window.length % GROUP != 0
     tile = choose_dot_tile(kernel, window, instruction, machine)
     if kernel.border is None and kernel.taps == (1, 1):
         kernel = _fold_rows(kernel, tile.pixels)

@@ -99,7 +99,7 @@ class TileWriter:
         for one in loads:
             for byte in (p * place.step + one.x for p in range(self.pixels)):
                 if byte not in known:
-                    known[byte] = instruction.activations(code, x, x_at + byte, one.groups)
+                    known[byte] = instruction.activations(code, x, x_at + byte, one.groups, self.plan.flips)
             for group in range(one.groups):
                 at = w_at + (one.w + group) * group_bytes
                 weights = [

@@ -9,6 +9,7 @@ from tvm import tirx
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_copy import copy_bytes, copy_image_rows, fill_bytes
 from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.dot_plan import copy_limit
 from edgetvm.schedule.rules.write_code import Code, Offset
 
 SPARE = 16  # bytes behind a copy that loads may touch
@@ -53,15 +54,21 @@ class Strip:
 
 
 def strip_of(kernel: DotKernel, machine: Machine, odd: bool) -> Strip:
-    """As many rows as fit the first cache with their copy; all of them without one."""
+    """As many rows as a copy may have; all of them without one. `odd` depths are copied even without a border."""
     rows = kernel.extents[1]
-    if kernel.border is None:
-        return Strip(kernel, rows, odd)
-    pitch = int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
-    budget = machine.cache_bytes[0] // 2 if machine.cache_bytes else 1 << 14
-    height = max((h for h in range(1, rows + 1) if strip_rows(kernel, h) * pitch <= budget), default=1)
+    if kernel.border is None and not odd:
+        return Strip(kernel, rows, copied=False)
+    limit = copy_limit(kernel, machine)
+    height = max((h for h in range(1, rows + 1) if strip_bytes(kernel, h) <= limit), default=1)
     strips = -(-rows // height)
     return Strip(kernel, -(-rows // strips), copied=True)
+
+
+def strip_bytes(kernel: DotKernel, height: int) -> int:
+    """What is copied for `height` rows of the output."""
+    if kernel.border is None:
+        return reach(kernel, height)
+    return strip_rows(kernel, height) * int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
 
 
 def strip_rows(kernel: DotKernel, height: int) -> int:
