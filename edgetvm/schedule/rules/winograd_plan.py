@@ -13,7 +13,7 @@ from tvm import tirx
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES, Tile, choose_tile
+from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES, choose_tile
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
 
 FLOAT_BYTES = 4
@@ -136,8 +136,9 @@ class WinogradPlan:
         step = _step_cost(self.rows, self.vectors, self.machine)
         products = form.products * self.panels * self.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
         weights = FLOAT_BYTES * form.products * kernel.depth * self.panels * self.columns
-        band = products + self.tiles * (once * depth + after * channels) + _memory_cost(weights, self.machine)
-        return kernel.extents[0] * self.tile_rows / self.band * band
+        band = products + self.tiles * (once * depth + after * channels)
+        bands = kernel.extents[0] * self.tile_rows / self.band
+        return bands * max(band, _memory_cost(weights, self.machine))
 
 
 def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
@@ -179,11 +180,8 @@ def direct_cost(kernel: DotKernel, machine: Machine) -> float:
     tile = choose_tile(kernel.extents[2], kernel.channels, kernel.depth, lanes, machine)
     blocks = kernel.pixels * kernel.channels / (tile.rows * tile.columns)
     weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
-    return blocks * TAPS**2 * kernel.depth * _direct_step(tile, machine) + _memory_cost(weights, machine)
-
-
-def _direct_step(tile: Tile, machine: Machine) -> float:
-    return _step_cost(tile.rows, tile.vectors, machine)
+    step = _step_cost(tile.rows, tile.vectors, machine)
+    return max(blocks * TAPS**2 * kernel.depth * step, _memory_cost(weights, machine))
 
 
 def _step_cost(rows: int, vectors: int, machine: Machine) -> float:
@@ -193,7 +191,7 @@ def _step_cost(rows: int, vectors: int, machine: Machine) -> float:
 
 
 def _memory_cost(weights: int, machine: Machine) -> float:
-    """What weights that no cache keeps cost: all are read from memory."""
-    if not machine.cache_bytes or weights <= machine.cache_bytes[-1] // 2:
+    """What weights that no cache keeps cost: all are read from memory, while others are in use."""
+    if not machine.cache_bytes or weights <= machine.cache_bytes[-1]:
         return 0.0
     return weights / LINE_BYTES * machine.recipe.line_operations
