@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from tvm import relax
+from tvm import relax, te, tirx
 from tvm.ir import Expr
 
 from edgetvm.operators.reduce_sum import reduce_sum
 
 from .convert import Call
 from .graph import Array, RefusedError
+from .te_kernel import kernel
 
 Operand: TypeAlias = Array | Expr
+
+_HALF = 128  # of the range of uint8
 
 
 def codes_and_zero(call: Call, operand: int, zero: int, axis: int) -> tuple[Operand, Operand | None]:
@@ -40,6 +43,21 @@ def codes_and_zero(call: Call, operand: int, zero: int, axis: int) -> tuple[Oper
     if rest.shape == codes.shape and rest.min(initial=0) >= -128 and rest.max(initial=0) <= 127:
         return rest.astype(np.int8), None
     return codes, shift
+
+
+def made_signed(call: Call, index: int, zero: Operand | None) -> tuple[Operand, Operand]:
+    """uint8 codes that are known at run time, and their zero point, both less 128: kernels multiply int8."""
+
+    def less(codes: te.Tensor) -> te.Tensor:
+        def element(*place: Any) -> Any:
+            return (codes(*place).astype("int16") - tirx.const(_HALF, "int16")).astype("int8")
+
+        return kernel(codes.shape, element, name="signed")
+
+    codes = call.once("signed", index, lambda: call.te(less, call.x(index), name="signed"))
+    return codes, _combined(
+        call, np.subtract, np.zeros((), np.int32) if zero is None else zero, np.array(_HALF, np.int32)
+    )
 
 
 def less_zero_points(
@@ -94,3 +112,8 @@ def expression(call: Call, codes: Operand) -> Expr:
 def shape_of(codes: Operand) -> tuple[int, ...]:
     """The static shape."""
     return tuple(int(extent) for extent in (codes.shape if isinstance(codes, np.ndarray) else codes.ty.shape))
+
+
+def dtype_of(codes: Operand) -> str:
+    """The element type."""
+    return str(codes.dtype if isinstance(codes, np.ndarray) else codes.ty.dtype)

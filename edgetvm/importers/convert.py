@@ -24,6 +24,7 @@ class Emitter:
         self.graph = graph
         self.builder = builder
         self.values: dict[str, Expr] = {}
+        self.shared: dict[tuple[str, str], Expr] = {}
         self.sources: dict[str, tuple[str, ...]] = {}
 
     def value(self, name: str) -> Expr:
@@ -98,6 +99,13 @@ class Call:
         var = self._emitter.builder.emit(expr, self._hint)
         self._emitter.sources[var.name] = self.node.sources
         return var
+
+    def once(self, purpose: str, index: int, make: Callable[[], Expr]) -> Expr:
+        """What `make` emits of input `index`, the same for all nodes that read that input for this purpose."""
+        key = (purpose, self.node.inputs[index])
+        if key not in self._emitter.shared:
+            self._emitter.shared[key] = make()
+        return self._emitter.shared[key]
 
     def te(
         self,

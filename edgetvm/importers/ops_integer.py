@@ -16,7 +16,18 @@ from tvm.ir import Expr
 
 from edgetvm.operators.convolve import convolve
 
-from .codes import Operand, codes_and_zero, expression, less_zero_points, permuted, reshaped, shape_of, summed
+from .codes import (
+    Operand,
+    codes_and_zero,
+    dtype_of,
+    expression,
+    less_zero_points,
+    made_signed,
+    permuted,
+    reshaped,
+    shape_of,
+    summed,
+)
 from .convert import Call
 from .graph import RefusedError
 from .ops_convolution import channels_first, explicit_pads
@@ -27,11 +38,13 @@ def matmul_integer(call: Call) -> Expr:
     """MatMulInteger: int32 product of operands less their zero points, those by row of A or column of B."""
     a, p = codes_and_zero(call, 0, 2, axis=-2)
     b, q = codes_and_zero(call, 1, 3, axis=-1)
+    if p is not None and len(call.type(2).shape) == 1 and call.type(2).size > 1:
+        p = reshaped(call, p, (call.type(2).size, 1))
+    if not isinstance(a, np.ndarray) and call.type(0).dtype == "uint8" and dtype_of(b) == "int8":
+        a, p = made_signed(call, 0, p)
     left, right = call.type(0).shape, call.type(1).shape
     a = reshaped(call, a, (1, *left) if len(left) == 1 else left)
     b = reshaped(call, b, (*right, 1) if len(right) == 1 else right)
-    if p is not None and len(call.type(2).shape) == 1 and call.type(2).size > 1:
-        p = reshaped(call, p, (call.type(2).size, 1))
     acc = call.emit(relax.op.matmul(expression(call, a), expression(call, b), "int32"))
     sums = (lambda: summed(call, a, -1)), (lambda: summed(call, b, -2))
     acc = less_zero_points(call, acc, left[-1], (p, q), sums)

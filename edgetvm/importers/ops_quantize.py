@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,15 @@ def dynamic_quantize_linear(call: Call) -> Sequence[Expr]:
     Of zeros alone the scale is 1, as in ONNX Runtime; ONNX leaves it open.
     """
 
-    def parameters(x: te.Tensor) -> list[te.Tensor]:
-        k = reduce_axis(int(x.shape[0]), "k")
-        low, high = kernel((), lambda: _low_and_high((x(k), x(k)), axis=k), name="range")
+    def extreme(reducer: Callable[..., Any], x: te.Tensor) -> te.Tensor:
+        """Of each row: whole rows are reduced in vectors, and few numbers are left."""
+        k = reduce_axis(int(x.shape[1]), "k")
+        return kernel((int(x.shape[0]),), lambda row: reducer(x(row, k), axis=k), name="extreme")
+
+    def parameters(lows: te.Tensor, highs: te.Tensor) -> list[te.Tensor]:
+        j, k = (reduce_axis(int(lows.shape[0]), name) for name in "jk")
+        low = kernel((), lambda: te.min(lows(j), axis=j), name="low")
+        high = kernel((), lambda: te.max(highs(k), axis=k), name="high")
 
         def scale() -> Any:
             width = tirx.max(high(), tirx.const(0, "float32")) - _least(low)
@@ -141,8 +148,10 @@ def dynamic_quantize_linear(call: Call) -> Sequence[Expr]:
     def quantize(x: te.Tensor, scale: te.Tensor, zero: te.Tensor) -> te.Tensor:
         return kernel(x.shape, lambda *i: requantized(x(*i) / scale(), zero(), "uint8"), name="quantize")
 
-    elements = call.emit(relax.op.reshape(call.x(), (-1,)))
-    scale, zero = call.outputs(call.te(parameters, elements, name="range"), 2)
+    length = call.type().shape[-1] if call.type().shape else 1
+    rows = call.emit(relax.op.reshape(call.x(), (-1, length)))
+    lows, highs = (call.te(partial(extreme, reducer), rows, name="extreme") for reducer in (te.min, te.max))
+    scale, zero = call.outputs(call.te(parameters, lows, highs, name="range"), 2)
     return [call.te(quantize, call.x(), scale, zero, name="quantize"), scale, zero]
 
 
@@ -153,10 +162,3 @@ def _least(low: te.Tensor) -> Any:
 def _clamped(value: Any) -> Any:
     limited = tirx.max(tirx.min(value, tirx.const(_MOST, "float32")), tirx.const(0, "float32"))
     return tirx.nearbyint(limited).astype("uint8")
-
-
-_low_and_high = te.comm_reducer(
-    lambda a, b: (tirx.min(a[0], b[0]), tirx.max(a[1], b[1])),
-    lambda *dtypes: (tirx.max_value(dtypes[0]), tirx.min_value(dtypes[1])),
-    name="low_and_high",
-)

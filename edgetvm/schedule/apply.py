@@ -10,6 +10,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
@@ -19,7 +20,7 @@ from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.rules.row_pass import row_pass
 from edgetvm.schedule.rules.smmla_tile import smmla_tile
 from edgetvm.schedule.rules.winograd import winograd
-from edgetvm.schedule.simplify import inline_elementwise
+from edgetvm.schedule.simplify import inline_elementwise, scalars_as_rows
 from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
 from edgetvm.schedule.vector_functions import replace_functions
 
@@ -33,6 +34,7 @@ RULES: list[Rule] = [
     neon_panels,
     neon_tile,
     winograd,
+    channel_window,
     row_pass,
     register_tile,
     elementwise,
@@ -52,6 +54,7 @@ def schedule_module(
 
 def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     """Schedule one PrimFunc by the first rule that fits."""
+    func = scalars_as_rows(func)
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
         inline_elementwise(sch)

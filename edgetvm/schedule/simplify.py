@@ -1,13 +1,40 @@
-"""Melt blocks that only pass values on into their readers."""
+"""Kernels as rules want them: blocks that only pass values on melted into their readers, no operand without axes."""
 
 from __future__ import annotations
 
+import tvm
+import tvm_ffi
 from tvm import s_tir, tirx
-from tvm.ir import TensorLoad
+from tvm.ir import TensorLoad, TensorRegion
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
 from edgetvm.schedule.analysis import all_blocks, has_call, is_simple, loads, reduction_axes, store_of
+
+
+def scalars_as_rows(func: tirx.PrimFunc) -> tirx.PrimFunc:
+    """Inputs without axes as rows of one element: the same in memory, and what views and vectors are made of."""
+    written: list[tirx.Buffer] = []
+    tvm_ffi.structural_walk(func.body, (tirx.BufferStore, lambda store: written.append(store.buffer)))
+    rows = {
+        param: tirx.decl_buffer((1,), str(param.dtype), name=param.name)
+        for param in func.params
+        if len(param.shape) == 0 and not any(param.same_as(buffer) for buffer in written)
+    }
+    if not rows:
+        return func
+    zero, one = tirx.const(0, "int64"), tirx.const(1, "int64")
+
+    def load(old: TensorLoad) -> tirx.Expr:
+        return tirx.BufferLoad(rows[old.source], [zero]) if old.source in rows else old
+
+    def region(old: TensorRegion) -> TensorRegion:
+        row = [tvm.ir.Range.from_min_extent(zero, one)]
+        return tirx.BufferRegion(rows[old.source], row) if old.source in rows else old
+
+    body = tvm_ffi.structural_map(func.body, ((TensorLoad, load), (TensorRegion, region)))
+    params = [rows.get(param, param) for param in func.params]
+    return tirx.PrimFunc(params, body, func.ret_type, func.attrs)
 
 
 def inline_elementwise(sch: Schedule) -> None:

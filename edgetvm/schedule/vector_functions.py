@@ -1,4 +1,4 @@
-"""exp, erf, tanh and sigmoid of float32 as arithmetic, where LLVM would call a function for every element.
+"""exp, erf, tanh, sigmoid and nearbyint of float32 as arithmetic, of which TVM would make a call for every element.
 
 Measured over all of float32 that matters (tests/schedule/test_vector_functions.py), relative to the exact value:
 
@@ -7,6 +7,7 @@ Measured over all of float32 that matters (tests/schedule/test_vector_functions.
 - ``erf(x) = x * p(x^2) / q(x^2)`` of x kept in -4..4, within 6e-7 (coefficients: Eigen 3.4, generic_fast_erf).
 - ``tanh(x)`` likewise of x kept in -7.905..7.905, within 5e-7 (coefficients: Eigen 3.4, generic_fast_tanh).
 - ``sigmoid(x) = 1 / (1 + exp(-x))``, within 4e-7.
+- ``nearbyint(x) = (x + 2^23) - 2^23`` of positive x below 2^23, likewise of negative x, and x beyond: exactly.
 
 What is no number stays none.
 """
@@ -28,6 +29,7 @@ _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # the first has few bits: its
 # Added to a number below 2^22, it leaves the nearest integer in the low bits; 126 is the exponent of 1/2.
 _ROUND, _HALF_EXPONENT = 12582912.0, 126.0
 _MANTISSA_BITS = 23
+_WHOLE = float(1 << 23)  # from here on, a number has no fraction
 
 _ERF_LIMIT = 4.0
 _ERF_TOP = (
@@ -138,9 +140,17 @@ def _number(value: float, like: tirx.Expr) -> tirx.Expr:
     return constant(float(value), "float32", lanes_of(like))
 
 
+def _nearbyint(let: Let, x: tirx.Expr) -> tirx.Expr:
+    whole = let("whole", tirx.Select(x < _number(0.0, x), _number(-_WHOLE, x), _number(_WHOLE, x)))
+    rounded = let("sum", x + whole) - whole
+    small = tirx.And(x < _number(_WHOLE, x), x > _number(-_WHOLE, x))
+    return tirx.Select(small, rounded, x)
+
+
 _FORMULAS: dict[str, Callable[[Let, tirx.Expr], tirx.Expr]] = {
     "tirx.exp": _exp,
     "tirx.erf": _erf,
     "tirx.tanh": _tanh,
     "tirx.sigmoid": _sigmoid,
+    "tirx.nearbyint": _nearbyint,
 }

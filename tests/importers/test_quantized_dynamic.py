@@ -39,15 +39,40 @@ def test_as_onnx_runtime(net: str, weights: str, per_channel: bool, tmp_path: Pa
         np.testing.assert_allclose(have["y"], want, atol=2e-3 * float(np.abs(want).max()), rtol=0)
 
 
-def test_a_dense_layer_is_three_kernels(tmp_path: Path) -> None:
-    """The range of its input, its codes, and the product with all that follows it."""
+def test_a_dense_layer_is_five_kernels(tmp_path: Path) -> None:
+    """The least and the largest of each row of its input, its range, its codes, and the product with what follows."""
     path = dynamic(NETS["dense"](tmp_path / "float.onnx"), tmp_path / "model.onnx", "QInt8", per_channel=True)
     package = edgetvm.compile(path, "host", tmp_path / "package", reference=False)
     calls = [call["nodes"] for call in package.manifest["calls"]]
-    product = [nodes for nodes in calls if "first_quant" in nodes]
+    product = [nodes for nodes in calls if "bias" in nodes]
     assert len(product) == 1
-    assert {"bias", "relu", "first_quant_output_scale_mul"} <= set(product[0])
-    assert calls.index(product[0]) == 2
+    assert {"first_quant", "relu", "first_quant_output_scale_mul"} <= set(product[0])
+    assert calls.index(product[0]) == 4
+
+
+def test_layers_of_one_input_read_the_same_codes(tmp_path: Path) -> None:
+    """uint8 codes are made signed once, in the kernel that makes them."""
+    rng = np.random.default_rng(0)
+    nodes, constants = [make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="quantize")], {}
+    for name in "abc":
+        constants[name] = codes(rng, "int8", 16, 8)
+        nodes.append(make_node("MatMulInteger", ["q", name, "z"], [f"y{name}"], name=name))
+    graph = helper.make_graph(
+        nodes,
+        "layers",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 16])],
+        [helper.make_tensor_value_info(f"y{name}", TensorProto.INT32, [4, 8]) for name in "abc"],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    package = edgetvm.compile(path, "host", tmp_path / "package", reference=False)
+    calls = [call["nodes"] for call in package.manifest["calls"]]
+    assert [nodes for nodes in calls if "quantize" not in nodes] == [["a"], ["b"], ["c"]]
+    x = {"x": rng.standard_normal((4, 16)).astype(np.float32)}
+    (have,) = run_all(package, [x])
+    for name, want in zip("abc", reference(path, x, 3), strict=True):
+        np.testing.assert_array_equal(have[f"y{name}"], want)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +113,13 @@ def write(path: Path, node: onnx.NodeProto, given: dict[str, np.ndarray], consta
 def exact(path: Path, node: onnx.NodeProto, arrays: dict[str, np.ndarray], fixed: str) -> None:
     given = {n: a for n, a in arrays.items() if n not in fixed}
     path = write(path, node, given, {n: a for n, a in arrays.items() if n in fixed})
-    np.testing.assert_array_equal(imported(path, given)[0], reference(path, given))
+    np.testing.assert_array_equal(imported(path, given)[0], reference(path, given)[0])
 
 
-def reference(path: Path, given: dict[str, np.ndarray]) -> np.ndarray:
+def reference(path: Path, given: dict[str, np.ndarray], outputs: int = 1) -> list[np.ndarray]:
     """ONNX's own implementation: ONNX Runtime lacks some pairs of types."""
-    return np.asarray(onnx.reference.ReferenceEvaluator(str(path)).run(None, given)[0])
+    results = onnx.reference.ReferenceEvaluator(str(path)).run(None, given)
+    return [np.asarray(result) for result in results[:outputs]]
 
 
 def codes(rng: np.random.Generator, dtype: str, *shape: int) -> np.ndarray:

@@ -54,6 +54,16 @@ def test_what_is_no_number_and_what_is_endless(name: str) -> None:
     np.testing.assert_allclose(ours, exact, rtol=1e-6)
 
 
+def test_law_rounding_is_to_even_and_exact_for_every_size() -> None:
+    halves = np.arange(-4000, 4000) / 2
+    limits = np.array([2.0**n + d for n in range(20, 31) for d in (-1.5, -1, -0.5, 0, 0.5, 1, 1.5)])
+    x = np.concatenate([halves, limits, -limits, [np.inf, -np.inf, np.nan, 1e38, 0.5 - 2**-25, 2.0]])
+    x = x.astype(np.float32).reshape(-1, 16)
+    scheduled = schedule(lambda p, emit: relax.op.round(p[0]), [x])
+    assert "nearbyint" not in scheduled.only.func.script()
+    np.testing.assert_array_equal(run(scheduled, [x]), np.rint(x))
+
+
 def test_a_power_of_zero_is_exactly_one() -> None:
     x = np.zeros((1, 16), np.float32)
     assert (run(apply("exp", x, "host"), [x]) == 1).all()
