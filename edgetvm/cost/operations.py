@@ -1,0 +1,225 @@
+"""What a kernel executes, counted on its lowered loops: every loop has a constant extent, so the sum is a closed form.
+
+An operation on a vector counts once for every register that it fills. Addresses are free, as in the addressing
+modes of every core here, and so are parts of a register and the widening of integers, which the instruction
+that reads them does. What does not change within a loop is counted once before it, as compilers move it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+from tvm.ir import TensorLoad
+from tvm.target.codegen import llvm_get_intrinsic_name
+
+LOOP = 2.0  # to step and to branch
+LIBRARY = 30.0  # a function of the mathematical library, per element
+DIVISION = 8.0  # per register
+_FREE_CALLS = frozenset(f"{space}.{name}" for space in ("prim", "tirx") for name in ("reinterpret", "address_of"))
+_EXTERN = frozenset(f"tirx.call{pure}_extern" for pure in ("", "_pure"))
+_LIBRARY_INTRINSICS = frozenset(f"llvm.{name}" for name in ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos"))
+_DIVISIONS = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
+_BINARY = (
+    *(tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.LShift, tirx.RShift, *_DIVISIONS),
+    *(tirx.LT, tirx.LE, tirx.GT, tirx.GE, tirx.EQ, tirx.NE, tirx.And, tirx.Or),
+    *(tirx.BitwiseAnd, tirx.BitwiseOr, tirx.BitwiseXor),
+)
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Instructions of one call of a kernel, by what they do."""
+
+    compute: float
+    loads: float
+    stores: float
+    control: float
+
+    @property
+    def instructions(self) -> float:
+        """All of them."""
+        return self.compute + self.loads + self.stores + self.control
+
+
+def count_operations(func: tirx.PrimFunc, vector_bytes: int, accumulates: bool) -> Operations:
+    """Count a lowered function for registers of `vector_bytes`; 0 where there are only scalars of 4 bytes.
+
+    `accumulates` tells that products of integers are added by the instruction that makes them, as on Arm.
+    """
+    counter = _Counter(vector_bytes, accumulates)
+    counter.statement(func.body)
+    return Operations(**counter.found)
+
+
+class _Counter:
+    """Walks a function. `times[n]` is how often code inside the n-th loop runs."""
+
+    def __init__(self, vector_bytes: int, accumulates: bool) -> None:
+        self.vector_bytes = vector_bytes
+        self.accumulates = accumulates
+        self.times = [1.0]
+        self.depth: dict[int, int] = {}  # of a variable or view: in which loop it changes
+        self.roots: dict[int, int] = {}  # of a view: the buffer that it shows
+        self.registers: set[int] = set()
+        self.shared: dict[int, int] = {}  # of an expression that was counted: in which loop it changes
+        self.stored: list[set[int]] = [set()]  # buffers written in each loop
+        self.known: list[set[int]] = [set()]  # loads done in each loop
+        self.found = dict.fromkeys(("compute", "loads", "stores", "control"), 0.0)
+
+    def statement(self, node: tirx.Stmt) -> None:
+        """Count one statement and what is in it."""
+        kind = type(node)
+        if kind is tirx.SeqStmt:
+            for part in node.seq:
+                self.statement(part)
+        elif kind is tirx.For:
+            self._loop(node)
+        elif kind is tirx.IfThenElse:
+            self._expression(node.condition)
+            self._add("control", 1, len(self.times) - 1)
+            self.statement(node.then_case)
+            if node.else_case is not None:
+                self.statement(node.else_case)
+        elif kind is tirx.AttrStmt:
+            self.statement(node.body)
+        elif kind is tirx.Bind:
+            self.depth[hash(node.var)] = self._expression(node.value)
+        elif kind is tirx.AllocBuffer and str(node.buffer.scope()) == "local":
+            self.registers.add(hash(node.buffer))
+        elif kind is tirx.DeclBuffer:
+            self._view(node)
+        elif kind is tirx.BufferStore:
+            self._expression(node.value)
+            if self._root(node.buffer) not in self.registers:
+                self._add("stores", self._registers(node.value), len(self.times) - 1)
+        elif kind is tirx.Evaluate:
+            self._expression(node.value)
+
+    def _loop(self, node: tirx.For) -> None:
+        extent = float(node.extent.value) if isinstance(node.extent, tirx.IntImm) else 1.0
+        stored: set[int] = set()
+        tvm_ffi.structural_walk(node.body, (tirx.BufferStore, lambda store: stored.add(self._root(store.buffer))))
+        self.times.append(self.times[-1] * extent)
+        self.stored.append(stored)
+        self.known.append(set())
+        self.depth[hash(node.loop_var)] = len(self.times) - 1
+        self.statement(node.body)
+        if extent > 1:
+            self._add("control", LOOP, len(self.times) - 1)
+        for scopes in (self.times, self.stored, self.known):
+            scopes.pop()
+
+    def _view(self, node: tirx.DeclBuffer) -> None:
+        """A view of another buffer: what is stored to one changes the other."""
+        shown: list[object] = []
+        tvm_ffi.structural_walk(node.data, (TensorLoad, lambda load: shown.append(load.source)))
+        if shown:
+            self.roots[hash(node.buffer)] = self._root(shown[0])
+            self.depth[hash(node.buffer)] = self._level(node.data)
+
+    def _root(self, buffer: object) -> int:
+        return self.roots.get(hash(buffer), hash(buffer))
+
+    def _expression(self, node: tirx.Expr) -> int:
+        """Count what an expression computes; in which loop its value changes."""
+        kind = type(node)
+        if kind is TensorLoad:
+            return self._load(node)
+        if kind is tirx.Var:
+            return self.depth.get(hash(node), 0)
+        rule = _PARTS.get(kind)
+        if rule is None:
+            return 0
+        identity = tvm_ffi.structural_hash(node) if kind in (tvm.ir.Call, tirx.Add) else hash(node)
+        if identity not in self.shared:
+            level = max((self._expression(part) for part in rule(node)), default=0)
+            self._add("compute", self._cost(kind, node), level)
+            self.shared[identity] = level
+        return self.shared[identity]
+
+    def _load(self, node: TensorLoad) -> int:
+        root, last = self._root(node.source), len(self.times) - 1
+        if root in self.registers:
+            return last
+        level = max(self._level(node.indices), self.depth.get(hash(node.source), 0))
+        while level < last and any(root in stored for stored in self.stored[level + 1 :]):
+            level += 1
+        same = tvm_ffi.structural_hash(node)
+        if same not in self.known[level]:
+            self.known[level].add(same)
+            self._add("loads", self._registers(node), level)
+        return level
+
+    def _level(self, node: object) -> int:
+        found = [0]
+        tvm_ffi.structural_walk(node, (tirx.Var, lambda var: found.append(self.depth.get(hash(var), 0))))
+        return max(found)
+
+    def _cost(self, kind: type, node: tirx.Expr) -> float:
+        if kind in (tirx.Broadcast, tirx.Ramp):
+            return 0.0
+        registers = self._registers(node)
+        if kind is tirx.Cast:
+            return 0.0 if _widens(node) else max(registers, self._registers(node.value))
+        if kind is tirx.Shuffle:
+            return 0.0 if _is_piece(node) else registers
+        if kind is tirx.Add and self.accumulates and type(node.b) in (tirx.Mul, tvm.ir.Call):
+            return 0.0
+        if kind is tvm.ir.Call:
+            name = getattr(node.op, "name", "")
+            if name in _EXTERN or _intrinsic(node) in _LIBRARY_INTRINSICS:
+                return LIBRARY * _type(str(node.ty.dtype))[1]
+            return 0.0 if name in _FREE_CALLS else registers
+        return registers * DIVISION if kind in _DIVISIONS else registers
+
+    def _registers(self, node: tirx.Expr) -> float:
+        """Registers that a value fills."""
+        bits, lanes, _ = _type(str(node.ty.dtype))
+        if lanes == 1:
+            return 1.0 if self.vector_bytes else float(-(-bits // 32))
+        return max(1.0, bits * lanes / 8 / max(self.vector_bytes, 4))
+
+    def _add(self, kind: str, amount: float, level: int) -> None:
+        self.found[kind] += amount * self.times[level]
+
+
+_PARTS: dict[type, Callable[[tirx.Expr], tuple[tirx.Expr, ...]]] = {
+    **dict.fromkeys(_BINARY, lambda node: (node.a, node.b)),
+    tirx.Not: lambda node: (node.a,),
+    tirx.Broadcast: lambda node: (node.value,),
+    tirx.Cast: lambda node: (node.value,),
+    tirx.Select: lambda node: (node.condition, node.true_value, node.false_value),
+    tirx.Shuffle: lambda node: tuple(node.vectors),
+    tvm.ir.Call: lambda node: tuple(node.args),
+}
+
+
+@lru_cache(maxsize=256)
+def _type(name: str) -> tuple[int, int, bool]:
+    """Bits of an element, lanes, and whether it is an integer."""
+    dtype = tvm.DataType(name)
+    return int(dtype.bits), int(dtype.lanes), "int" in name
+
+
+def _intrinsic(node: tvm.ir.Call) -> str:
+    """The name of the intrinsic of LLVM that is called, if one is."""
+    known = getattr(node.op, "name", "") == "tirx.call_llvm_pure_intrin"
+    return str(llvm_get_intrinsic_name(int(node.args[0].value))) if known else ""
+
+
+def _widens(node: tirx.Cast) -> bool:
+    """Whether integers of a vector get more bits."""
+    bits, lanes, integer = _type(str(node.ty.dtype))
+    narrow, _, was_integer = _type(str(node.value.ty.dtype))
+    return lanes > 1 and integer and was_integer and bits > narrow
+
+
+def _is_piece(node: tirx.Shuffle) -> bool:
+    """Whether neighbouring lanes are taken: a part of a register, which instructions can name."""
+    lanes = [int(lane.value) for lane in node.indices]
+    return lanes == list(range(lanes[0], lanes[0] + len(lanes)))
