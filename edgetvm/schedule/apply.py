@@ -14,6 +14,7 @@ from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
+from edgetvm.schedule.rules.functions_apart import functions_apart
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.register_tile import register_tile
@@ -33,6 +34,7 @@ RULES: list[Rule] = [
     depthwise_int8,
     neon_panels,
     neon_tile,
+    functions_apart,
     winograd,
     channel_window,
     row_pass,
