@@ -95,3 +95,16 @@ def test_a_scalar_has_no_loop(target: str) -> None:
     scheduled = schedule(lambda p, emit: relax.op.add(p[0], p[0]), [x], target)
     assert scheduled.rules == ["elementwise"]
     assert_close(run(scheduled, [x]), np.asarray(6.0))
+
+
+@pytest.mark.parametrize("target", ["host", "cortex-a53"])
+def test_short_rows_fill_vectors(target: str) -> None:
+    """Three channels are less than a vector, an image of them is many; what is left is done one by one."""
+    x = np.linspace(-3, 3, 5 * 7 * 3, dtype=np.float32).reshape(1, 5, 7, 3)
+    scheduled = schedule(lambda p, emit: relax.op.add(p[0], relax.op.multiply(p[0], p[0])), [x], target)
+    assert scheduled.rules == ["elementwise"]
+    assert vectors(scheduled) == [machine(target).lanes(4)]
+    assert_close(run(scheduled, [x]), x + x * x, 1e-6)
+    bias = np.arange(3, dtype=np.float32)
+    other = schedule(lambda p, emit: relax.op.add(p[0], relax.const(bias)), [x], target)  # not in step
+    assert_close(run(other, [x]), x + bias, 1e-6)

@@ -11,10 +11,15 @@ from edgetvm.schedule.recipe import Machine
 
 
 def vector_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int:
-    """Elements of `axis` that one vector can hold: a power of two that divides its extent; 1 if it cannot.
+    """Elements of `axis` that one vector can hold: a power of two that divides its extent; 1 if it cannot."""
+    lanes = most_lanes(block, axis, machine)
+    while facts.extent(axis) % lanes:
+        lanes //= 2
+    return lanes
 
-    Every access must be contiguous or constant along the axis.
-    """
+
+def most_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int:
+    """The same of any extent. Every access must be contiguous or constant along the axis."""
     store = facts.store_of(block)
     if store is None or facts.writes_along(block, axis) != 1 or facts.has_call(block, "extern", "packed"):
         return 1
@@ -23,10 +28,7 @@ def vector_lanes(block: s_tir.SBlock, axis: facts.Axis, machine: Machine) -> int
     widest = max(
         [facts.element_bytes(store.buffer), *(facts.element_bytes(load.source) for load in facts.loads(block))]
     )
-    lanes = machine.lanes(widest)
-    while facts.extent(axis) % lanes:
-        lanes //= 2
-    return lanes
+    return machine.lanes(widest)
 
 
 def vectorize_last(sch: Schedule, block: SBlockRV, machine: Machine) -> None:
@@ -34,7 +36,7 @@ def vectorize_last(sch: Schedule, block: SBlockRV, machine: Machine) -> None:
     body = sch.get(block)
     if not body.iter_vars:
         return
-    lanes = vector_lanes(body, body.iter_vars[-1], machine)
+    lanes = most_lanes(body, body.iter_vars[-1], machine)
     loops = sch.get_loops(block)
     if not loops:  # a scalar
         return
