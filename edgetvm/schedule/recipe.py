@@ -32,11 +32,11 @@ class Recipe:
     dot_band_share        such rows take at most one in so many bytes of what a kernel reads and writes
     dot_spare_registers   vector registers kept free of sums, weights and activations of one step
     peeled_operations     multiply-adds of all bodies of a depthwise kernel at most, if its borders are peeled
-    winograd_side           outputs along a side of the largest tile of Winograd's convolution; 0 for none
-    winograd_percent        operations of it, of a hundred of the direct one, at which its larger weights pay
-    winograd_scratch_bytes  bytes of transformed tiles and sums that a kernel keeps at once
-    winograd_tiles          tiles at least that use a weight while it is near
-    line_operations         operations on one vector in the time in which memory brings 64 bytes
+    winograd_side         outputs along a side of the largest tile of Winograd's convolution; 0 for none
+    winograd_percent      operations of it, of a hundred of the direct one, at which its larger weights pay
+    winograd_bytes        bytes of transformed tiles and sums that a kernel keeps at once
+    winograd_tiles        tiles at least that use a weight while it is near
+    line_operations       operations on one vector in the time in which memory brings 64 bytes
     """
 
     scalar_accumulators: int
@@ -54,7 +54,7 @@ class Recipe:
     peeled_operations: int = 0
     winograd_side: int = 0
     winograd_percent: int = 80
-    winograd_scratch_bytes: int = 262144
+    winograd_bytes: int = 262144
     winograd_tiles: int = 14
     line_operations: int = 10
     sha256: str = ""  # of the file it was read from

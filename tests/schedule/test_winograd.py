@@ -65,21 +65,23 @@ def test_any_convolution(
     window = Window((3, 3), pads=pads if Window((3, 3), pads=pads).fits(*sizes) else (1, 1, 1, 1))
     form, epilogue = data.draw(st.sampled_from(FORMS)), data.draw(st.sampled_from(EPILOGUES))
     threads = data.draw(st.sampled_from([0, 1]))  # never, always
-    with planned(form, data.draw(st.integers(0, 99)), data.draw(st.integers(1, 4)), parallel_operations=threads):
+    choice, band, spans = (data.draw(st.integers(*limits)) for limits in ((0, 99), (1, 4), (1, 3)))
+    with planned(form, choice, band, spans, parallel_operations=threads):
         scheduled, inputs, expected = layer(normal(batch, *sizes, channels[0]), channels[1], window, epilogue, target)
     assert scheduled.rules == ["winograd"]
     assert_close(run(scheduled, inputs), expected, BOUND[form.outputs])
 
 
-def chosen() -> Iterator[tuple[Winograd, int, int, tuple[int, ...], int, Window, str]]:
-    """Every way through the rule: (form, plan, band, x, outputs, window, epilogue)."""
+def chosen() -> Iterator[tuple[Winograd, int, int, int, tuple[int, ...], int, Window, str]]:
+    """Every way through the rule: (form, plan, band, spans, x, outputs, window, epilogue)."""
     uneven = Window((3, 3), pads=(2, 0, 1, 3))
     for form in FORMS:
-        yield form, 0, 1, (1, 8, 8, 16), 32, PLAIN, "residual"
-        yield form, 5, 2, (2, 13, 9, 17), 23, PLAIN, "bias"
-        yield form, 9, 3, (1, 9, 14, 7), 40, uneven, "residual"
-        yield form, 2, 1, (1, 1, 1, 3), 1, PLAIN, "none"
-        yield form, 3, 1, (1, 3, 3, 5), 8, Window((3, 3)), "bias"
+        yield form, 0, 1, 1, (1, 8, 8, 16), 32, PLAIN, "residual"
+        yield form, 5, 2, 1, (2, 13, 9, 17), 23, PLAIN, "bias"
+        yield form, 9, 3, 1, (1, 9, 14, 7), 40, uneven, "residual"
+        yield form, 0, 1, 3, (2, 9, 14, 7), 20, uneven, "residual"
+        yield form, 2, 1, 1, (1, 1, 1, 3), 1, PLAIN, "none"
+        yield form, 3, 1, 1, (1, 3, 3, 5), 8, Window((3, 3)), "bias"
 
 
 @pytest.mark.parametrize("threads", [0, 1])
@@ -87,8 +89,8 @@ def chosen() -> Iterator[tuple[Winograd, int, int, tuple[int, ...], int, Window,
 def test_nothing_is_read_or_written_outside(target: str, threads: int) -> None:
     """Every tensor ends where memory ends, and once begins where it begins; scratch is the kernel's own."""
     cases, wanted = [], []
-    for form, choice, band, shape, outputs, window, epilogue in chosen():
-        with planned(form, choice, band, parallel_operations=threads):
+    for form, choice, band, spans, shape, outputs, window, epilogue in chosen():
+        with planned(form, choice, band, spans, parallel_operations=threads):
             scheduled, inputs, expected = layer(normal(*shape), outputs, window, epilogue, target)
         assert scheduled.rules == ["winograd"]
         cases.append(Fenced(scheduled, inputs))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from edgetvm.codegen.lower import build, lower
 from edgetvm.schedule.packing import WinogradPanels
-from edgetvm.schedule.recipe import machine_for
+from edgetvm.schedule.recipe import Machine, machine_for
+from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.winograd_plan import WinogradPlan, plans_of
+from edgetvm.schedule.rules.winograd_transform import FORMS
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from tests.schedule.kernels import assert_close, run
@@ -55,6 +59,23 @@ def test_other_windows_are_left_to_other_rules(window: Window) -> None:
     scheduled, inputs, expected = layer(normal(1, 16, 16, 16), 16, window, "bias", "host")
     assert "winograd" not in scheduled.rules
     assert_close(run(scheduled, inputs), expected)
+
+
+@pytest.mark.parametrize("target", ["host", "cortex-a53"])
+@pytest.mark.parametrize("shape", [(1, 120, 224, 64), (1, 28, 28, 256), (1, 14, 14, 512)], ids=str)
+def test_law_scratch_is_bounded(target: str, shape: tuple[int, ...]) -> None:
+    """Rows of tiles too long for it are cut."""
+    plans: list[WinogradPlan] = []
+
+    def keep(kernel: DotKernel, machine: Machine) -> None:
+        plans.extend(plan for form in FORMS for plan in plans_of(kernel, form, machine))
+
+    with patch("edgetvm.schedule.rules.winograd.choose_plan", keep):
+        layer(np.zeros(shape, np.float32), 64, PLAIN, "bias", target)
+    assert plans
+    for plan in plans:
+        assert plan.scratch_bytes <= plan.machine.recipe.winograd_bytes or plan.tiles == 1
+        assert plan.rows <= plan.tiles
 
 
 def test_small_packages_keep_their_weights() -> None:

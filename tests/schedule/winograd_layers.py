@@ -26,20 +26,18 @@ EPILOGUES = ("none", "bias", "residual")
 
 
 @contextmanager
-def planned(form: Winograd, choice: int, band: int, **recipe: int) -> Iterator[list[WinogradPlan]]:
-    """Whatever it costs, plan number `choice` of those of `form`, with `band` rows of tiles. Gives the plans made."""
-    made: list[WinogradPlan] = []
+def planned(form: Winograd, choice: int, band: int, spans: int = 1, **recipe: int) -> Iterator[None]:
+    """Whatever it costs, plan number `choice` of those of `form`, with so many rows of tiles and parts of a row."""
 
     def choose(kernel: DotKernel, machine: Machine) -> WinogradPlan:
         machine = replace(machine, recipe=replace(machine.recipe, **recipe))
         plans = plans_of(kernel, form, machine)
         plan = plans[choice % len(plans)]
-        most = max(d for d in range(1, plan.tile_rows + 1) if d <= max(band, plan.band))
-        made.append(replace(plan, band=most))
-        return made[-1]
+        cut = replace(plan, band=min(band, plan.tile_rows), span=-(-plan.tile_columns // spans))
+        return cut if cut.tiles >= cut.rows else plan
 
     with patch("edgetvm.schedule.rules.winograd.choose_plan", choose):
-        yield made
+        yield
 
 
 def normal(*shape: int) -> np.ndarray:

@@ -6,7 +6,10 @@ are multiplied and the sums transformed back. What lies between stays in a cache
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -16,13 +19,15 @@ from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
 from edgetvm.schedule.rules.winograd_code import where
-from edgetvm.schedule.rules.winograd_input import InputWriter, channel_pieces
+from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace, channel_pieces
 from edgetvm.schedule.rules.winograd_output import OutputWriter
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan, choose_plan
 from edgetvm.schedule.rules.winograd_products import ProductWriter
 from edgetvm.schedule.rules.winograd_transform import TAPS
 from edgetvm.schedule.rules.write_code import Code, Offset, number
 from edgetvm.schedule.types import Constants, Loops
+
+Place: TypeAlias = tuple[Offset, Offset, Offset]  # the image, the band, the span
 
 
 def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
@@ -70,24 +75,27 @@ class _Writer:
     def write(self) -> None:
         """The whole function."""
         code, plan, shared = self.code, self.plan, self.plan.shared
-        images = plan.kernel.extents[0]
-        if shared == "bands":
-            by_band = plan.bands > 1
-            with code.loop("b", images, not by_band) as b, code.loop("band", plan.bands, by_band) as band:
-                strip, tiles, sums = self._strip(), self._tiles(), self._sums()
-                self._transform(strip, tiles, b, band)
-                self._panels(tiles, sums, b, band)
-            return
-        tiles = self._tiles()
-        both = None if shared else (self._strip(), self._sums())
-        with code.loop("b", images) as b, code.loop("band", plan.bands) as band:
-            self._transform(both[0] if both else None, tiles, b, band)
-            self._panels(tiles, both[1] if both else None, b, band)
+        by_band = shared == "bands" and plan.bands > 1
+        apart = shared != "bands"
+        tiles = self._tiles() if apart else None
+        alone = (self._strip(), self._sums()) if shared is None else None
+        with (
+            code.loop("b", plan.kernel.extents[0], shared == "bands" and not by_band) as b,
+            code.loop("band", plan.bands, by_band) as band,
+        ):
+            own = self._tiles() if tiles is None else tiles
+            parts = (self._strip(), self._sums()) if shared == "bands" else alone
+            with code.loop("span", plan.spans) as span:
+                self._transform(parts[0] if parts else None, own, (b, band, span))
+                self._panels(own, parts[1] if parts else None, (b, band, span))
 
     def _strip(self) -> tirx.Buffer:
         strip = self.code.array("strip", self.plan.strip_floats, "float32", "global")
-        InputWriter(self.code, self.plan, self.rows.of(self.plan.kernel.x.buffer)).clear(strip)
+        self._input().clear(strip)
         return strip
+
+    def _input(self) -> InputWriter:
+        return InputWriter(self.code, self.plan, self.rows.of(self.plan.kernel.x.buffer))
 
     def _tiles(self) -> tirx.Buffer:
         return self.code.array("tiles", self.plan.form.products * self.plan.tile_pitch, "float32", "global")
@@ -95,27 +103,31 @@ class _Writer:
     def _sums(self) -> tirx.Buffer:
         return self.code.array("sums", self.plan.form.products * self.plan.sum_pitch, "float32", "global")
 
-    def _transform(self, strip: tirx.Buffer | None, tiles: tirx.Buffer, image: Offset, band: Offset) -> None:
-        """The tiles of a band; without a strip threads share the channels."""
-        code, plan = self.code, self.plan
-        whole = plan.tile_rows % plan.band == 0
-        writer = InputWriter(code, plan, self.rows.of(plan.kernel.x.buffer))
-        for channels in channel_pieces(plan):
-            with code.loop("c", channels.count, strip is None) as c:
-                own = self._strip() if strip is None else strip
-                with code.loop("r", plan.band) as r:
-                    channel = channels.first + c * channels.lanes
-                    row = band * plan.band + r
-                    with where(code, number(row) < number(plan.tile_rows), always=whole):
-                        writer.write(own, tiles, image, row, r, channel, channels.lanes)
+    @contextmanager
+    def _rows(self, band: Offset) -> Iterator[tuple[Offset, Offset]]:
+        """The rows of tiles of a band: in the image, in the band."""
+        plan = self.plan
+        with self.code.loop("r", plan.band) as r:
+            row = band * plan.band + r
+            with where(self.code, number(row) < number(plan.tile_rows), always=plan.tile_rows % plan.band == 0):
+                yield row, r
 
-    def _panels(self, tiles: tirx.Buffer, sums: tirx.Buffer | None, image: Offset, band: Offset) -> None:
-        """Products and outputs of a band; without a place for sums threads share the panels."""
-        code, plan = self.code, self.plan
-        with code.loop("o", plan.panels, sums is None) as panel:
+    def _transform(self, strip: tirx.Buffer | None, tiles: tirx.Buffer, at: Place) -> None:
+        """Some tiles; without a strip threads share the channels."""
+        image, band, span = at
+        for channels in channel_pieces(self.plan):
+            with self.code.loop("c", channels.count, strip is None) as c:
+                own = self._strip() if strip is None else strip
+                channel = channels.first + c * channels.lanes
+                with self._rows(band) as (row, r):
+                    self._input().write(own, tiles, TilePlace(image, row, r, span), channel, channels.lanes)
+
+    def _panels(self, tiles: tirx.Buffer, sums: tirx.Buffer | None, at: Place) -> None:
+        """Products and outputs; without a place for sums threads share the panels."""
+        with self.code.loop("o", self.plan.panels, sums is None) as panel:
             own = self._sums() if sums is None else sums
-            self._products(tiles, own, band, panel)
-            self._outputs(own, image, band, panel)
+            self._products(tiles, own, at[1], panel)
+            self._outputs(own, at, panel)
 
     def _products(self, tiles: tirx.Buffer, sums: tirx.Buffer, band: Offset, panel: Offset) -> None:
         code, plan, form = self.code, self.plan, self.plan.form
@@ -125,7 +137,7 @@ class _Writer:
             size = depth * plan.columns
             weights = code.view("w", self.rows.of(self.packed), (panel * form.products + p) * size, size)
             with code.loop("block", plan.blocks) as block:
-                there = number(band * plan.tiles + block * plan.rows) < number(plan.tile_rows * plan.tile_columns)
+                there = number(band * plan.tiles + block * plan.rows) < number(plan.tile_rows * plan.span)
                 with where(code, there, always=whole):
                     first = block * plan.rows
                     if plan.tiles % plan.rows:
@@ -133,13 +145,14 @@ class _Writer:
                     at = p * plan.tile_pitch + first * depth
                     products.write(tiles, at, weights, sums, p * plan.sum_pitch + first * plan.columns)
 
-    def _outputs(self, sums: tirx.Buffer, image: Offset, band: Offset, panel: Offset) -> None:
+    def _outputs(self, sums: tirx.Buffer, at: Place, panel: Offset) -> None:
         code, plan, form = self.code, self.plan, self.plan.form
-        outputs, whole = OutputWriter(code, plan, self.rows), plan.tile_rows % plan.band == 0
-        with code.loop("r", plan.band) as r:
-            row = band * plan.band + r
-            there = where(code, number(row) < number(plan.tile_rows), always=whole)
-            with there, code.loop("t", plan.tile_columns) as t, code.loop("v", plan.vectors) as v:
-                at = (r * plan.tile_columns + t) * plan.columns + v * plan.lanes
-                place = (image, row * form.outputs, t * form.outputs)
-                outputs.write(sums, at, place, panel * plan.columns + v * plan.lanes)
+        image, band, span = at
+        outputs, whole = OutputWriter(code, plan, self.rows), plan.tile_columns % plan.span == 0
+        with self._rows(band) as (row, r), code.loop("t", plan.span) as t:
+            column = span * plan.span + t
+            there = where(code, number(column) < number(plan.tile_columns), always=whole)
+            with there, code.loop("v", plan.vectors) as v:
+                first = (r * plan.span + t) * plan.columns + v * plan.lanes
+                place = (image, row * form.outputs, column * form.outputs)
+                outputs.write(sums, first, place, panel * plan.columns + v * plan.lanes)

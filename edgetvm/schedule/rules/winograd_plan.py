@@ -6,7 +6,7 @@ All costs count operations on one vector: a multiply-add, an addition, a load or
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 
@@ -27,15 +27,17 @@ BLOCK_COST = 8  # operations that a block of products costs besides those on its
 class WinogradPlan:
     """A kernel in tiles of `form`.
 
-    band   rows of tiles that are transformed together
-    rows   tiles of a block of products, whose sums are in registers with
-    vectors of `lanes` output channels
+    band     rows of tiles that are transformed together
+    span     tiles of each of these rows: all, or a part where scratch is short
+    rows     tiles of a block of products, whose sums are in registers
+    vectors  of `lanes` output channels beside them
     """
 
     kernel: DotKernel
     form: Winograd
     machine: Machine
     band: int
+    span: int
     rows: int
     vectors: int
 
@@ -65,9 +67,13 @@ class WinogradPlan:
         return -(-self.tile_rows // self.band)
 
     @property
+    def spans(self) -> int:
+        return -(-self.tile_columns // self.span)
+
+    @property
     def tiles(self) -> int:
-        """Tiles of a band."""
-        return self.band * self.tile_columns
+        """Tiles that are transformed together."""
+        return self.band * self.span
 
     @property
     def blocks(self) -> int:
@@ -76,12 +82,12 @@ class WinogradPlan:
 
     @property
     def width(self) -> int:
-        """Columns of the image that a row of tiles reads."""
-        return self.tile_columns * self.form.outputs + TAPS - 1
+        """Columns of the image that a span of tiles reads."""
+        return self.span * self.form.outputs + TAPS - 1
 
     @property
     def strip_floats(self) -> int:
-        """A row of tiles, transformed along the columns, of one vector of channels."""
+        """A span of tiles, transformed along the columns, of one vector of channels."""
         return self.form.side * self.width * self.lanes
 
     @property
@@ -137,7 +143,7 @@ class WinogradPlan:
         products = form.products * self.panels * self.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
         weights = FLOAT_BYTES * form.products * kernel.depth * self.panels * self.columns
         band = products + self.tiles * (once * depth + after * channels)
-        bands = kernel.extents[0] * self.tile_rows / self.band
+        bands = kernel.extents[0] * self.tile_rows / self.band * self.spans
         return bands * max(band, _memory_cost(weights, self.machine))
 
 
@@ -159,19 +165,30 @@ def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[Winogr
     vectors = -(-kernel.channels // machine.lanes(FLOAT_BYTES))
     for wide in range(1, min(vectors, MOST_VECTORS) + 1):
         for high in range(1, min(recipe.max_rows, sums // wide) + 1):
-            first = WinogradPlan(kernel, form, machine, 1, high, wide)
-            band = 1
-            for more in range(1, first.tile_rows + 1):
-                plan = WinogradPlan(kernel, form, machine, more, high, wide)
-                if more > 1 and plan.scratch_bytes > recipe.winograd_scratch_bytes:
-                    break
-                band = more
-                if plan.tiles >= recipe.winograd_tiles:
-                    break
-            plan = WinogradPlan(kernel, form, machine, band, high, wide)
+            plan = _within(WinogradPlan(kernel, form, machine, 1, 1, high, wide), recipe.winograd_bytes)
             if high <= plan.tiles:
                 plans.append(plan)
     return plans
+
+
+def _within(plan: WinogradPlan, scratch: int) -> WinogradPlan:
+    """The plan with as few tiles at a time as share their weights well, and fewer where `scratch` bytes are too few."""
+    spans = next(n for n in range(1, plan.tile_columns + 1) if _fits(_in_spans(plan, n), scratch))
+    plan = _in_spans(plan, spans)
+    for band in range(2, plan.tile_rows + 1):
+        more = replace(plan, band=band)
+        if spans > 1 or plan.tiles >= plan.machine.recipe.winograd_tiles or not _fits(more, scratch):
+            break
+        plan = more
+    return plan
+
+
+def _in_spans(plan: WinogradPlan, spans: int) -> WinogradPlan:
+    return replace(plan, span=-(-plan.tile_columns // spans))
+
+
+def _fits(plan: WinogradPlan, scratch: int) -> bool:
+    return plan.scratch_bytes <= scratch or plan.tiles == 1
 
 
 def direct_cost(kernel: DotKernel, machine: Machine) -> float:
