@@ -11,7 +11,7 @@ from edgetvm.api.max_drop import Held, quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import options_of, pixel_input, quantize_to
-from edgetvm.codegen.assemble import assemble, constant_operands
+from edgetvm.codegen.assemble import VariantSchedule, assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.fit import check_ram
 from edgetvm.codegen.manifest import sha256
@@ -24,8 +24,8 @@ from edgetvm.oracle.pixels import Pixels
 from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.passes.quantize.options import SCHEMES
-from edgetvm.schedule.apply import schedule_module
 from edgetvm.schedule.recipe import machine_for
+from edgetvm.schedule.variants import schedule_variants
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_c_target, tvm_target
 from edgetvm.target.types import Target
@@ -164,11 +164,15 @@ def compile(  # noqa: A001
             _refuse_floats(model, optimized)
         program = extract_program(optimized.module, optimized.sources)
         stages.begin()
-        machine = machine_for(chosen, format, optimize, Path(recipe) if recipe else None)
-        scheduled = schedule_module(optimized.module, machine, constant_operands(program))
+        kinds = [chosen, *(chosen.with_variant(variant) for variant in chosen.processor.variants)]
+        machines = [machine_for(kind, format, optimize, Path(recipe) if recipe else None) for kind in kinds]
+        scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
         stages.begin()
         backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
-        code, rules = assemble(optimized.model, program, scheduled, backend, _ARENA_ALIGN[chosen.processor.os])
+        better = zip(chosen.processor.variants, others, map(tvm_target, kinds[1:]), strict=True)
+        variants = [VariantSchedule(*each) for each in better]
+        align = _ARENA_ALIGN[chosen.processor.os]
+        code, rules = assemble(optimized.model, program, scheduled, backend, align, variants)
         check_ram(code, model.name, chosen)
         stages.begin()
         own_target = Path(target) if str(target).endswith(".toml") else None
@@ -245,6 +249,9 @@ def _check_options(target: Target, form: str, optimize: str, libc: str | None) -
         raise TargetError(f"--libc {libc}: choose from {', '.join(LIBCS)}")
     if target.processor.arch == "c" and form != "c":
         raise TargetError(f"target {target.name} has no binary form", "give --format c")
+    if target.processor.variants and form == "c":
+        hint = "give --format library, or name one kind of core"
+        raise TargetError(f"--format c: {target.name} chooses its kernels where it runs, C99 does not", hint)
     if libc is not None and not target.is_linux:
         raise TargetError(f"--libc {libc}: target {target.name} runs no Linux", "leave --libc out")
     return (libc or "gnu") if target.is_linux else None

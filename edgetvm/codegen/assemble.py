@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 import tvm
 
-from edgetvm.codegen.entry import Border, ModelCode, check_types
+from edgetvm.codegen.entry import Border, ModelCode, VariantCode, check_types
 from edgetvm.codegen.in_place import reusable_inputs
 from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import plan_memory
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
+from edgetvm.target.types import Variant
 
 
 def constant_operands(program: Program) -> dict[str, Constants]:
@@ -32,16 +34,26 @@ def constant_operands(program: Program) -> dict[str, Constants]:
     return operands
 
 
+@dataclass(frozen=True)
+class VariantSchedule:
+    """The kernels of cores that have `variant`; those that differ from the base's are compiled for `target`."""
+
+    variant: Variant
+    scheduled: Mapping[str, ScheduledKernel]
+    target: tvm.target.Target
+
+
 def assemble(
     model: ImportedModel,
     program: Program,
     scheduled: Mapping[str, ScheduledKernel],
     target: tvm.target.Target,
     align: int,
+    variants: Sequence[VariantSchedule] = (),
 ) -> tuple[ModelCode, dict[str, ScheduledKernel]]:
     """Lower every kernel, plan the arena and name all that gets a C symbol.
 
-    Also gives the schedule of each kernel by its C name.
+    Also gives the schedule of each kernel by its C name. Variants read the same constants as the base.
     `align` is the alignment in bytes of the arena and of every tensor in it.
     """
     program = _pack_constants(program, scheduled)
@@ -50,18 +62,32 @@ def assemble(
     symbols = {kernel: f"{model.name}_k{i}_{_short(kernel)}" for i, kernel in enumerate(order)}
     reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].blocks) for kernel in order}
 
-    def lower_one(kernel: str) -> LoweredKernel:
+    def lower_one(kernel: str, symbol: str, schedule: ScheduledKernel, target: tvm.target.Target) -> LoweredKernel:
         nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
         place = f"node '{nodes[0]}'" if nodes else f"kernel {kernel}"
-        return lower(symbols[kernel], scheduled[kernel].func, target, place=place)
+        return lower(symbol, schedule.func, target, place=place)
 
+    own, names = _own_kernels(order, symbols, scheduled, variants)
     with ThreadPoolExecutor() as pool:
-        kernels = list(pool.map(lower_one, order))
+        base = [pool.submit(lower_one, kernel, symbols[kernel], scheduled[kernel], target) for kernel in order]
+        more = [
+            [pool.submit(lower_one, kernel, symbol, entry.scheduled[kernel], entry.target) for kernel, symbol in mine]
+            for entry, mine in zip(variants, own, strict=True)
+        ]
+        kernels = [future.result() for future in base]
+        alternatives = [[future.result() for future in futures] for futures in more]
     symbols[COPY] = COPY
     program = replace(program, calls=tuple(replace(call, kernel=symbols[call.kernel]) for call in program.calls))
-    plan = plan_memory(program, {kernel.name: kernel.workspaces for kernel in kernels}, reusable, align)
+    workspaces = {kernel.name: kernel.workspaces for kernel in kernels}
+    replaced = {symbol: symbols[kernel] for mine in own for kernel, symbol in mine}
+    for alternative in (kernel for group in alternatives for kernel in group):
+        name = replaced[alternative.name]
+        workspaces[name] = tuple(map(max, zip_longest(workspaces[name], alternative.workspaces, fillvalue=0)))
+    plan = plan_memory(program, workspaces, reusable, align)
     overlapping = {program.calls[step].kernel for step in plan.in_place}
-    kernels = [_may_overlap(kernel) if kernel.name in overlapping else kernel for kernel in kernels]
+
+    def settle(group: list[LoweredKernel]) -> tuple[LoweredKernel, ...]:
+        return tuple(_may_overlap(k) if replaced.get(k.name, k.name) in overlapping else k for k in group)
 
     def border(info: TensorInfo, value: int) -> Border:
         offset = plan.values[program.root(value)]
@@ -72,12 +98,42 @@ def assemble(
         name=model.name,
         program=program,
         plan=plan,
-        kernels=tuple(kernels),
+        kernels=settle(kernels),
         inputs=tuple(map(border, model.inputs, program.inputs)),
         outputs=tuple(map(border, model.outputs, program.outputs)),
         arena_align=align,
+        variants=tuple(
+            VariantCode(entry.variant, settle(group), named)
+            for entry, group, named in zip(variants, alternatives, names, strict=True)
+        ),
     )
-    return code, {symbols[kernel]: scheduled[kernel] for kernel in order}
+    rules = {symbols[kernel]: scheduled[kernel] for kernel in order}
+    for entry, mine in zip(variants, own, strict=True):
+        rules |= {symbol: entry.scheduled[kernel] for kernel, symbol in mine}
+    return code, rules
+
+
+def _own_kernels(
+    order: Sequence[str],
+    symbols: Mapping[str, str],
+    scheduled: Mapping[str, ScheduledKernel],
+    variants: Sequence[VariantSchedule],
+) -> tuple[list[list[tuple[str, str]]], list[dict[str, str]]]:
+    """For each variant the kernels that it alone brings, with their C names, and by which names it replaces which."""
+    own: list[list[tuple[str, str]]] = []
+    names: list[dict[str, str]] = []
+    known = {(kernel, id(scheduled[kernel])): symbols[kernel] for kernel in order}
+    for entry in variants:
+        mine = []
+        for kernel in order:
+            key = (kernel, id(entry.scheduled[kernel]))
+            if key not in known:
+                known[key] = f"{symbols[kernel]}_{entry.variant.name}"
+                mine.append((kernel, known[key]))
+        own.append(mine)
+        used = {symbols[kernel]: known[kernel, id(entry.scheduled[kernel])] for kernel in order}
+        names.append({name: symbol for name, symbol in used.items() if name != symbol})
+    return own, names
 
 
 def _may_overlap(kernel: LoweredKernel) -> LoweredKernel:

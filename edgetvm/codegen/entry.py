@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgetvm.codegen.choice import emit_choice
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.memory import MemoryPlan
 from edgetvm.codegen.program import COPY, Program, Value
 from edgetvm.errors import UnsupportedError
+from edgetvm.target.types import Variant
 
 _TAP = """
 /* Defined by whoever wants to see an output right after its call, before a later one reuses its bytes. */
@@ -51,6 +53,18 @@ class Border:
 
 
 @dataclass(frozen=True)
+class VariantCode:
+    """What replaces kernels of a model on cores that have `variant`.
+
+    `kernels` are its own; `names` maps each kernel that is replaced to its own or an earlier variant's.
+    """
+
+    variant: Variant
+    kernels: tuple[LoweredKernel, ...]
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ModelCode:
     """All that the C text of one model is made from."""
 
@@ -61,9 +75,15 @@ class ModelCode:
     inputs: tuple[Border, ...]
     outputs: tuple[Border, ...]
     arena_align: int
+    variants: tuple[VariantCode, ...] = ()
+
+    @property
+    def all_kernels(self) -> tuple[LoweredKernel, ...]:
+        """Those of every core."""
+        return (*self.kernels, *(kernel for variant in self.variants for kernel in variant.kernels))
 
     def kernel(self, name: str) -> LoweredKernel:
-        return next(kernel for kernel in self.kernels if kernel.name == name)
+        return next(kernel for kernel in self.all_kernels if kernel.name == name)
 
 
 def c_type(dtype: str) -> str:
@@ -81,11 +101,24 @@ def weight_symbol(code: ModelCode, value: Value) -> str:
 def emit_entry(code: ModelCode) -> str:
     """The source file of the entry function and the model's tables."""
     program = code.program
-    lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>", _TAP]
+    lines = [f'#include "{code.name}.h"', "", "#include <stdbool.h>", "#include <string.h>"]
+    lines += ["#include <sys/auxv.h>"] * bool(code.variants) + [_TAP]
     lines += [_weight_declaration(code, value) for value in program.constants]
-    lines += ["", *(kernel_prototype(code, kernel) + ";" for kernel in code.kernels), ""]
-    lines += [
-        "static int32_t run(uint8_t *arena, const void *const *in, void *const *out)",
+    lines += ["", *(kernel_prototype(code, kernel) + ";" for kernel in code.all_kernels), ""]
+    if code.variants:
+        for entry in code.variants:
+            lines += [*_run(code, f"run_{entry.variant.name}", entry.names), ""]
+        lines += [*_run(code, "run_base", {}), "", *emit_choice([entry.variant for entry in code.variants])]
+    else:
+        lines += _run(code, "run", {})
+    return "\n".join([*lines, "", *_tables(code)]) + "\n"
+
+
+def _run(code: ModelCode, name: str, names: Mapping[str, str]) -> list[str]:
+    """The function that calls the kernels in order; those of `names` by another name."""
+    program = code.program
+    lines = [
+        f"static int32_t {name}(uint8_t *arena, const void *const *in, void *const *out)",
         "{",
         "    (void)arena;",
         "    (void)in;",
@@ -97,19 +130,21 @@ def emit_entry(code: ModelCode) -> str:
             lines.append(f"    memcpy({result}, {source}, {program.values[call.outputs[0]].bytes});")
             lines += _taps(program, step, pointers)
             continue
-        kernel = code.kernel(call.kernel)
+        kernel = code.kernel(names.get(call.kernel, call.kernel))
         arguments = [pointers[program.root(value)] for value in (*call.inputs, *call.outputs)]
-        arguments += [f"(void *)(arena + {offset})" for offset in code.plan.workspaces[step]]
+        workspaces = code.plan.workspaces[step][: len(kernel.workspaces)]
+        arguments += [f"(void *)(arena + {offset})" for offset in workspaces]
         text = f"{kernel.name}({', '.join(arguments)})"
         lines.append(f"    if ({text} != 0) {{\n        return 1;\n    }}" if kernel.returns_status else f"    {text};")
         lines += _taps(program, step, pointers)
-    lines += ["    return 0;", "}", "", *_tables(code)]
-    return "\n".join(lines) + "\n"
+    return [*lines, "    return 0;", "}"]
 
 
 def kernel_prototype(code: ModelCode, kernel: LoweredKernel) -> str:
     """`void NAME(const float *a, ..., float *out, ..., scratch)` in C."""
-    call = next(call for call in code.program.calls if call.kernel == kernel.name)
+    replaced = {own: name for variant in code.variants for name, own in variant.names.items()}
+    name = replaced.get(kernel.name, kernel.name)
+    call = next(call for call in code.program.calls if call.kernel == name)
     values = code.program.values
     types = [f"const {c_type(values[i].dtype)} *" for i in call.inputs]
     types += [f"{c_type(values[i].dtype)} *" for i in call.outputs]

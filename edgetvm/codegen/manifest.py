@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgetvm.codegen.entry import Border, ModelCode
+from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.program import Call, Program
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
@@ -32,10 +33,10 @@ def make_manifest(
     `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name; `floats` what a
     quantized model computes in float, None for a float model.
     """
-    kernels = [
-        {"name": kernel.name, "rule": rules[kernel.name].rule, "workspace_bytes": sum(kernel.workspaces)}
-        for kernel in code.kernels
-    ]
+
+    def listed(kernels: Sequence[LoweredKernel]) -> list[dict[str, object]]:
+        return [{"name": k.name, "rule": rules[k.name].rule, "workspace_bytes": sum(k.workspaces)} for k in kernels]
+
     return {
         "format_version": FORMAT_VERSION,
         "name": code.name,
@@ -52,7 +53,18 @@ def make_manifest(
         **sizes,
         "weight_bytes": sum(value.bytes for value in code.program.constants),
         "integer": None if floats is None else {"float_operators": [_float(entry) for entry in floats]},
-        "kernels": kernels,
+        "kernels": listed(code.kernels),
+        "variants": [
+            {
+                "name": entry.variant.name,
+                "features": list(entry.variant.features),
+                "hwcap": list(entry.variant.hwcap),
+                "hwcap2": list(entry.variant.hwcap2),
+                "kernels": listed(entry.kernels),
+                "replaces": dict(entry.names),
+            }
+            for entry in code.variants
+        ],
         "calls": [_call(call, code.program) for call in code.program.calls],
     }
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import tvm
 
 from edgetvm.codegen.c_source import emit_kernels
 from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
-from edgetvm.codegen.lower import build
+from edgetvm.codegen.lower import LoweredKernel, build
 from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
-from edgetvm.target.types import Target
+from edgetvm.target.tvm_target import tvm_target
+from edgetvm.target.types import Target, Variant
 from edgetvm.target.zig import run_zig
 
 
@@ -38,7 +40,7 @@ def source_files(code: ModelCode, target: tvm.target.Target) -> dict[str, str]:
 
 
 def compile_objects(
-    code: ModelCode, tvm_target: tvm.target.Target, target: Target, work: Path, libc: str | None
+    code: ModelCode, compiler: tvm.target.Target, target: Target, work: Path, libc: str | None
 ) -> tuple[list[Path], list[Path]]:
     """Compile into `work`; gives the objects of the model (kernels, entry, weights) and those of the runtime."""
     assembler, blob = emit_weights_binary(code)
@@ -52,14 +54,27 @@ def compile_objects(
     }
     for name, content in files.items():
         (sources / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    kernels = work / f"{code.name}_kernels.o"
-    build(list(code.kernels), tvm_target).write_to_file(str(kernels))
+    kernels = [_kernels(code.kernels, compiler, work / f"{code.name}_kernels.o")]
+    for entry in code.variants:
+        if entry.kernels:
+            own = variant_target(target, entry.variant)
+            kernels.append(_kernels(entry.kernels, own, work / f"{code.name}_kernels_{entry.variant.name}.o"))
     include = runtime_dir() / "include"
     texts = [sources / f"{code.name}.c", sources / f"{code.name}_weights.S"]
     glue = compile_sources(texts, work, target, include_dirs=[include, sources], libc=libc)
     flags = ["-O2", "-DEDGETVM_THREADS"] if target.is_linux else ["-Os"]
     runtime = compile_sources(runtime_sources(target), work, target, include_dirs=[include], flags=flags, libc=libc)
-    return [kernels, *glue], runtime
+    return [*kernels, *glue], runtime
+
+
+def variant_target(target: Target, variant: Variant) -> tvm.target.Target:
+    """The TVM target of cores that have `variant`."""
+    return tvm_target(target.with_variant(variant))
+
+
+def _kernels(kernels: Sequence[LoweredKernel], target: tvm.target.Target, path: Path) -> Path:
+    build(list(kernels), target).write_to_file(str(path))
+    return path
 
 
 def link_relocatable(objects: list[Path], out: Path) -> Path:

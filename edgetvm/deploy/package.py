@@ -44,6 +44,20 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Kernels for cores that have `features`, by LLVM's names: which kernels of `calls` run by which other names.
+
+    The bits `hwcap` of Linux's AT_HWCAP and `hwcap2` of AT_HWCAP2 tell of such a core.
+    """
+
+    name: str
+    features: frozenset[str]
+    hwcap: frozenset[int]
+    hwcap2: frozenset[int]
+    replaces: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Package:
     """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c.
 
@@ -64,6 +78,7 @@ class Package:
     shapes: Mapping[str, tuple[int, ...]]
     integer: bool
     integer_io: bool
+    variants: tuple[Variant, ...] = ()  # the best last
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -146,6 +161,17 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
         integer=manifest["integer"] is not None,
         integer_io=bool(manifest["options"]["integer_io"]),
+        variants=tuple(map(_variant, manifest.get("variants", ()))),
+    )
+
+
+def _variant(entry: dict[str, Any]) -> Variant:
+    return Variant(
+        str(entry["name"]),
+        frozenset(str(feature).removeprefix("+") for feature in entry["features"]),
+        frozenset(map(int, entry["hwcap"])),
+        frozenset(map(int, entry["hwcap2"])),
+        {str(name): str(own) for name, own in entry["replaces"].items()},
     )
 
 

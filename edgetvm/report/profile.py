@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Call, Package, read_package
-from edgetvm.deploy.runners import run
+from edgetvm.deploy.runners import choose_target, run
+from edgetvm.deploy.variant import running_variant
 from edgetvm.report.batches import Run
 from edgetvm.report.bench import random_inputs
 
@@ -97,7 +98,9 @@ def profile_package(package_dir: Path, *, threads: int = 1, board: str | None = 
         request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads, profile=True)
         measured = run(package.folder, request, board=board)
     rules = _rules(package)
-    calls = tuple(_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(package.calls))
+    variant = running_variant(package, choose_target(package, board)) if package.variants else None
+    ran = [replace(call, kernel=variant.replaces.get(call.kernel, call.kernel)) for call in package.calls if variant]
+    calls = tuple(_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(ran or package.calls))
     return ProfileReport(first.runner, board or package.target, threads, calls)
 
 
@@ -114,4 +117,5 @@ def _call(measured: Measurement, position: int, call: Call, rule: str | None) ->
 def _rules(package: Package) -> Mapping[str, str]:
     """The schedule rule of each kernel, from the manifest."""
     manifest = json.loads((package.folder / "manifest.json").read_text(encoding="utf-8"))
-    return {str(kernel["name"]): str(kernel["rule"]) for kernel in manifest["kernels"]}
+    better = [kernel for variant in manifest.get("variants", ()) for kernel in variant["kernels"]]
+    return {str(kernel["name"]): str(kernel["rule"]) for kernel in [*manifest["kernels"], *better]}

@@ -12,6 +12,7 @@ from tvm.s_tir.schedule import ScheduleError
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
+from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.functions_apart import functions_apart
@@ -30,6 +31,7 @@ Rule = Callable[[Schedule, Machine, Constants], Answer]
 # In order of preference; the last one never declines.
 RULES: list[Rule] = [
     smmla_tile,
+    dot_panels,
     dot_tile,
     depthwise_int8,
     neon_panels,

@@ -7,13 +7,20 @@ from dataclasses import replace
 
 import tvm
 from tvm import tirx
+from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal
 
 from edgetvm.schedule.apply import schedule_kernel
-from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.dot_window import GROUP
+from edgetvm.schedule.rules.dot_kernel import dot_kernel
+from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import Constants, ScheduledKernel
+
+LANES = 4
+# Eight pixels by eight channels fill the registers with sums by dot products as well as four by sixteen do; the
+# matrix product sorts fewer weights, and NEON without either has room for four pixels.
+SHARED_COLUMNS = 8
+COLUMNS_OF_ONE_PIXEL = 16  # the sums of one pixel alone hide the latency of a product
 
 
 def schedule_variants(
@@ -21,7 +28,7 @@ def schedule_variants(
 ) -> list[dict[str, ScheduledKernel]]:
     """Schedule every PrimFunc of `module` for each machine, the least first.
 
-    A kernel that is no better than on the machine before is that machine's own, the same object.
+    A kernel that is no other than on the machine before is that machine's, the same object.
     """
     kernels: list[dict[str, ScheduledKernel]] = [{} for _ in machines]
     for variable, func in module.functions.items():
@@ -33,8 +40,8 @@ def schedule_variants(
 
 
 def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: Constants) -> list[ScheduledKernel]:
-    """One PrimFunc for each machine: weights lie as the first that has dot products wants them."""
-    columns = next((_columns(func, machine, constants) for machine in machines if machine.dot), 0)
+    """One PrimFunc for each machine, by rules that lay constants out alike."""
+    columns = shared_columns(func, constants) if len(machines) > 1 else 0
     kernels: list[ScheduledKernel] = []
     for machine in machines:
         kernel = schedule_kernel(func, replace(machine, columns=columns), constants)
@@ -44,8 +51,12 @@ def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: 
     return kernels
 
 
-def _columns(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> int:
-    """How wide the panels of a machine with dot products are; 0 for a kernel of another kind."""
-    layouts = list(schedule_kernel(func, machine, constants).packing.values())
-    panels = [layout for layout in layouts if isinstance(layout, Panels) and layout.group == GROUP]
-    return panels[0].block if len(layouts) == len(panels) == 1 else 0
+def shared_columns(func: tirx.PrimFunc, constants: Constants) -> int:
+    """How wide the panels of weights are of a sum of products of int8; 0 for a kernel of another kind."""
+    sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
+    inline_elementwise(sch)
+    kernel = dot_kernel(sch, tuple(constants))
+    if kernel is None:
+        return 0
+    most = COLUMNS_OF_ONE_PIXEL if kernel.pixels == 1 else SHARED_COLUMNS
+    return min(-(-kernel.channels // LANES) * LANES, most)

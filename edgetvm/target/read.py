@@ -85,7 +85,7 @@ def _check_variants(processor: Processor, table: TomlTable) -> None:
     names = [variant.name for variant in processor.variants]
     if names and (processor.arch != "aarch64" or processor.os != "linux"):
         raise table.error(
-            f"variants are chosen by getauxval of 64-bit Arm Linux: arch '{processor.arch}' with os '{processor.os}' has none",
+            f"variants are chosen by getauxval of 64-bit Arm Linux; arch is '{processor.arch}', os '{processor.os}'",
             "give each kind of core a file of its own",
         )
     if len(set(names)) != len(names):

@@ -32,19 +32,20 @@ def tvm_target(target: Target) -> tvm.target.Target:
     """The TVM target that makes object code for ``target``: kind llvm, one core."""
     if target.processor.arch == "c":
         raise TargetError(f"{target.name} has no binary form", "use --format c and the chip's own compiler")
-    processor = replace(target.processor, cpu=tuned_as(target.processor.cpu))
+    processor = tuned(target.processor)
     return tvm.target.Target(_llvm_config(processor, processor.features))
 
 
-def tuned_as(cpu: str) -> str:
-    """The core by whose model LLVM is to order the code of `cpu`: of the same instructions, chosen in `schedules/`."""
-    return _tuning().get(cpu, cpu)
+def tuned(processor: Processor) -> Processor:
+    """The core by whose model LLVM is to order the code of `processor`, without what that one has more."""
+    cpu, without = _tuning().get(processor.cpu, (processor.cpu, ()))
+    return replace(processor, cpu=cpu, features=(*(f"-{name}" for name in without), *processor.features))
 
 
 @cache
-def _tuning() -> dict[str, str]:
+def _tuning() -> dict[str, tuple[str, tuple[str, ...]]]:
     table = tomllib.loads((schedules_dir() / "llvm.toml").read_text())
-    return {cpu: str(entry["tuned_as"]) for cpu, entry in table.items()}
+    return {cpu: (str(entry["tuned_as"]), tuple(map(str, entry["without"]))) for cpu, entry in table.items()}
 
 
 def tvm_c_target(target: Target) -> tvm.target.Target:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from tvm import tirx
 from tvm.s_tir import Schedule
@@ -19,7 +21,7 @@ from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, Writer, tile_cost
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Answer, Constants, Loops
 
-MOST_ROWS = 8
+MOST_ROWS = 3  # LLVM loads what several steps need at once: of four rows it spills sums
 
 
 def neon_panels(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
@@ -44,7 +46,7 @@ def plan_rows(kernel: DotKernel, machine: Machine, weights: tuple[np.ndarray, ..
     """Choose the rows of a tile; its columns are given."""
     assert machine.neon is not None
     form, columns = Form(by_eight=False), machine.columns
-    window = window_of(kernel, VECTOR // GROUP)
+    window = replace(window_of(kernel, VECTOR // GROUP), shared=1)
     strip = strip_of(kernel, machine, window.length % GROUP != 0)
     pixels = kernel.extents[2] if kernel.extents[0] * kernel.extents[1] > 1 else kernel.pixels
     costs = {rows: tile_cost(form, rows, columns, kernel, window, pixels, machine) for rows in range(1, MOST_ROWS + 1)}
@@ -52,6 +54,5 @@ def plan_rows(kernel: DotKernel, machine: Machine, weights: tuple[np.ndarray, ..
     rows = min((rows for rows, cost in costs.items() if cost is not None), key=lambda n: costs[n] or 0.0, default=1)
     panels = Panels(columns, form.group, window.joined)
     chain = form.longest_chain([panels.pack(array) for array in weights])
-    most = max(machine.recipe.unrolled_operations * 8 // (rows * columns), GROUP)
-    loads = loads_of(window, VECTOR // GROUP, strip.copied, most)
+    loads = loads_of(window, VECTOR // GROUP, strip.copied, GROUP)
     return Plan(kernel, Neon(machine.neon), form, rows, columns, chain, window, loads, panels, strip)

@@ -1,0 +1,51 @@
+"""`dot_tile` on weights that kernels without dot products read too: as many pixels as panels so wide allow."""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_epilogue import rows_of
+from edgetvm.schedule.rules.dot_epilogue import can_lift
+from edgetvm.schedule.rules.dot_instruction import DotInstruction, dot_instruction
+from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
+from edgetvm.schedule.rules.dot_plan import DotPlan, _fold_rows
+from edgetvm.schedule.rules.dot_shape import DotTile, registers
+from edgetvm.schedule.rules.dot_tile import _Writer
+from edgetvm.schedule.rules.dot_window import GROUP, window_of
+from edgetvm.schedule.rules.write_code import Code
+from edgetvm.schedule.types import Constants, Loops
+
+MOST_PIXELS = 8
+
+
+def dot_panels(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
+    """Write the loops of a convolution or product of int8 by such weights; None where panels are free."""
+    instruction = dot_instruction(machine) if machine.columns and machine.dot == "sdot" else None
+    kernel = None if instruction is None else dot_kernel(sch, tuple(constants))
+    if instruction is None or kernel is None or not can_lift(kernel.value):
+        return None
+    plan = plan_panels(kernel, instruction, machine)
+    packed = plan.packed()
+    old = list(sch.mod["main"].params)
+    code = Code()
+    _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
+    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
+    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
+    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
+    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    return Loops(func, {position: plan.packing})
+
+
+def plan_panels(kernel: DotKernel, instruction: DotInstruction, machine: Machine) -> DotPlan:
+    """Choose the pixels of a tile; its channels are given. Equal tiles are better than one that is left over."""
+    window = window_of(kernel, instruction.unit)
+    vectors, row = machine.columns // instruction.lanes, kernel.extents[-1]
+    room = machine.vector_registers - machine.recipe.dot_spare_registers
+    fitting = [n for n in range(1, min(row, MOST_PIXELS) + 1) if registers(n, vectors, window, instruction) <= room]
+    pixels = -(-row // -(-row // max(fitting, default=1)))
+    copied = kernel.border is not None or window.length % GROUP != 0
+    if kernel.border is None and kernel.taps == (1, 1):
+        kernel = _fold_rows(kernel, pixels)
+    return DotPlan(kernel, window, instruction, DotTile(pixels, vectors, instruction.lanes), machine, copied)
