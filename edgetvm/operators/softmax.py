@@ -3,7 +3,8 @@
 With ``d = max(x) - x`` of the row's codes, the power e is 2^20 * exp(-scale * d), rounded:
 
 - of 8 bits ``e = table[d]``;
-- of 16 bits ``e = (table[d >> 8] * table[256 + (d & 255)] + 2^39) >> 40``, both factors times 2^30.
+- of 16 bits ``e = (table[256 + min(d >> 8, n)] * table[d & 255] + 2^39) >> 40``, both factors times 2^30; the
+  table ends with n, the first high byte that makes every power 0.
 
 Then ``inverse = floor(2^50 / sum e)``, ``p = (e * inverse) >> 20``, the probability times 2^30, and
 ``out = clamp(((p * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``.
@@ -28,6 +29,7 @@ NAME = "edgetvm.softmax"
 POWER_BITS = 20  # of exp(0)
 PROBABILITY_BITS = 30  # of probability 1
 _FACTOR_BITS = 30  # of each of the two factors of a power
+_SPARE_BITS = 2 * _FACTOR_BITS - POWER_BITS  # that the product of both has more than a power
 _BYTE = 256
 
 
@@ -47,12 +49,13 @@ def softmax(
 
 
 def powers(scale: float, dtype: str) -> npt.NDArray[np.int64]:
-    """The table for codes of `dtype`: 256 powers of int8, of int16 those of the high bytes and of the low ones."""
+    """The table for codes of `dtype`: 256 powers of int8, of int16 those of the low bytes and then of the high ones."""
     steps = np.arange(_BYTE, dtype=np.float64)
     if dtype == "int8":
         return np.asarray(np.rint(np.exp(-scale * steps) * (1 << POWER_BITS)), np.int64)
-    factors = np.exp(-scale * np.concatenate([steps * _BYTE, steps]))
-    return np.asarray(np.rint(factors * (1 << _FACTOR_BITS)), np.int64)
+    low, high = (np.rint(np.exp(-scale * part) * (1 << _FACTOR_BITS)) for part in (steps, steps * _BYTE))
+    vanishing = np.flatnonzero(high < 1 << (_SPARE_BITS - _FACTOR_BITS - 1))
+    return np.asarray(np.concatenate([low, high[: vanishing[0] + 1] if len(vanishing) else high]), np.int64)
 
 
 def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
@@ -75,9 +78,10 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
             distance = largest(r).astype("int32") - x(r, i).astype("int32")
             if x.dtype == "int8":
                 return table(distance)
-            spare = 2 * _FACTOR_BITS - POWER_BITS
-            both = table(distance >> 8).astype("int64") * table((distance & (_BYTE - 1)) + _BYTE).astype("int64")
-            return ((both + tirx.const(1 << (spare - 1), "int64")) >> spare).astype("int32")
+            last = int(table.shape[0]) - 1 - _BYTE
+            high = table(tirx.min(distance >> 8, last) + _BYTE).astype("int64")
+            both = high * table(distance & (_BYTE - 1)).astype("int64")
+            return ((both + tirx.const(1 << (_SPARE_BITS - 1), "int64")) >> _SPARE_BITS).astype("int32")
 
         total = te.compute((rows,), lambda r: te.sum(power(r, k).astype(wide), axis=k), name="total")
         (inverse,) = per_row(rows, [total], 1, invert, "inverse")

@@ -18,7 +18,8 @@ def softmax(arguments: Sequence[Array], attributes: Mapping[str, Any]) -> Array:
     if arguments[0].dtype == np.int8:
         power = table[distance]
     else:
-        power = (table[distance // 256] * table[256 + distance % 256] + 2**39) // 2**40
+        high = np.minimum(distance // 256, len(table) - 257)
+        power = (table[256 + high] * table[distance % 256] + 2**39) // 2**40
     probability = power * (2**50 // power.sum(axis=1, keepdims=True)) >> 20
     shift = int(attributes["shift"])
     scaled = (probability * int(attributes["multiplier"]) + (1 << (shift - 1))) >> shift

@@ -62,3 +62,13 @@ def test_one_code_far_above_the_others_takes_it_all(far: int) -> None:
     x[0, 2] = 127
     found = run_operator(build(1 / 256, -128), [x, powers(30.0, "int8").astype(np.int32)], constants=1)
     np.testing.assert_array_equal(found, [[-128, -128, 127, -128, -128]])
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1e-3, 0.02, 8.0])
+def test_the_table_of_int16_ends_where_powers_vanish(scale: float) -> None:
+    """Distances of up to 65535 codes: within the table every power is right, behind it 0."""
+    table = powers(scale, "int16")
+    x = np.array([[32767, *(32767 - d for d in (1, 255, 256, 300, 5000, 65535))]], np.int16)
+    found = run_operator(build(1 / 32768, 0, "int16"), [x, table.astype(np.int32)], constants=1)
+    np.testing.assert_allclose(found, np.clip(real(x, scale) * 32768, 0, 32767), atol=0.71)
+    assert len(table) <= 256 + min(256, 16 / (256 * scale) + 2)

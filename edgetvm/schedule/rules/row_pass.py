@@ -25,6 +25,8 @@ def row_pass(sch: Schedule, machine: Machine, constants: Constants) -> dict[int,
     blocks = facts.all_blocks(sch)
     if machine.vector_bytes == 0 or not blocks or not all(facts.is_simple(sch.get(block)) for block in blocks):
         return None
+    if not all(len(sch.get(block).writes) == 1 for block in blocks):  # written by hand: what they read is not known
+        return None
     reductions = [block for block in blocks if facts.reduction_axes(sch.get(block))]
     if not reductions or not all(_reduces_rows(sch.get(block)) for block in reductions):
         return None
