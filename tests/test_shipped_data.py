@@ -15,7 +15,7 @@ from edgetvm.target.load import list_targets, load_target
 TARGETS = sorted(targets_dir().rglob("*.toml"))
 PROCESSORS = {
     "host", "generic-c", "cortex-a7", "cortex-a8", "cortex-a53", "cortex-a55", "cortex-a72", "cortex-a73", "cortex-a76",
-    "cortex-a710",
+    "cortex-a710", "aarch64-generic",
     "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55",
 }  # fmt: skip
 BOARDS = {

@@ -1,4 +1,4 @@
-"""One package for several kinds of cores: every core runs its own kernels, all give the same bits, weights are shared."""
+"""One package for several kinds of cores: each runs its own kernels, all give the same bits, weights are shared."""
 
 from __future__ import annotations
 

@@ -38,6 +38,14 @@ vector_bytes     = 16
 vector_registers = 32
 """
 VECTORS = "vector_bytes = {}\nvector_registers = 8\nzig_cpu"
+REGISTERS = "vector_registers = 32"
+ZIG = 'zig_cpu          = "cortex_m4+vfp4d16sp"'
+VARIANT = """
+[[variant]]
+name     = "better"
+features = ["+i8mm"]
+hwcap2   = [13]
+"""
 BOARD = """
 name      = "my-board"
 processor = "cortex-m4"
@@ -133,6 +141,15 @@ BROKEN = [
     (LINUX, '"+dotprod"', '"+i8mmm"', "feature '+i8mmm' has no effect on cortex-a53 in LLVM"),
     (LINUX, '"+dotprod"', '"-i8mm"', "feature '-i8mm' takes from cortex-a53 what it does not have"),
     (LINUX, "vector_bytes     = 16", "vector_bytes     = 32", "LLVM knows no vectors of 32 bytes for cortex-a53"),
+    (LINUX, REGISTERS, REGISTERS + '\nos = "none"' + VARIANT, "variants are chosen by getauxval of 64-bit Arm Linux"),
+    (PROCESSOR, ZIG, ZIG + VARIANT, "getauxval of 64-bit Arm Linux; arch is 'thumb'"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("i8mm", "i8mmm"), "feature '+i8mmm' has no effect on cortex-a53"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("hwcap2", "hwcap3"), "[[variant]] 1: unknown key 'hwcap3'"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("13", "64"), "needs bits of hwcap or hwcap2, from 0 to 63"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("[13]", "[]"), "needs bits of hwcap or hwcap2, from 0 to 63"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("+i8mm", "-neon"), "'better' must add features, such as '+dotprod'"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT.replace("better", "be-t"), "[[variant]] 1: name 'be-t' must be one that C"),
+    (LINUX, REGISTERS, REGISTERS + VARIANT + VARIANT, "two variants have one name"),
     (PROCESSOR, "none-none", "none", "triple 'thumbv7em-none-eabihf' must be architecture, vendor, 'none' and ABI"),
     (PROCESSOR, "none-none", "none-linux", "must be architecture, vendor, 'none' and ABI"),
     (PROCESSOR, "zig_cpu", "zig_core", "key 'zig_cpu' is missing"),
