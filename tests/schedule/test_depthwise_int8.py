@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.codegen.lower import lower
+from edgetvm.codegen.lower import build, lower
+from edgetvm.schedule.rules.depthwise_dot import TapQuads
 from edgetvm.schedule.rules.depthwise_products import tap_groups
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from tests.schedule.assembly import instructions
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import EPILOGUES, Layer, pair
-from tests.schedule.kernels import schedule
+from tests.schedule.kernels import machine, run, schedule
 from tests.schedule.reference import Window
 from tests.schedule.test_dot_tile import SAME
+from tests.tools import unavailable
 
 TARGETS = ["cortex-a53", "cortex-a7", "cortex-a76", "host"]
 FEW = settings(max_examples=3, deadline=None, derandomize=True)
@@ -80,6 +82,32 @@ def test_law(cases: list[Layer], target: str) -> None:
     check(cases, target)
 
 
+@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64-v3-vnni"])
+def test_other_vectors_of_x86(target: str) -> None:
+    """Scheduled for them, run here."""
+    if machine("host").dot != "vpdpbusd":
+        unavailable("this machine lacks the instruction")
+    for layer in chosen()[len(EPILOGUES) - 1 :: 3]:
+        scheduled = schedule(layer.body, layer.inputs(), target)
+        assert scheduled.rules == ["depthwise_int8"] or layer.x[3] == 1, layer
+        found = run(scheduled, layer.inputs())
+        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 1, 16), (5, 2, 1, 7), (1, 4, 1, 33)])
+def test_quads_of_taps(shape: tuple[int, int, int, int]) -> None:
+    """Four rows of one column of one channel are neighbours; a panel begins with what makes up for the offset."""
+    weights = np.random.default_rng(0).integers(-128, 128, shape).astype(np.int8)
+    i, j, _, channels = shape
+    packed = TapQuads(16).pack(weights)
+    starts, quads = packed[:, :64].copy().view("<i4"), packed[:, 64:].reshape(len(packed), j, -(-i // 4), 16, 4)
+    for c in range(channels):
+        column = quads[c // 16, :, :, c % 16].reshape(j, -1)
+        np.testing.assert_array_equal(column[:, :i], weights[:, :, 0, c].T)
+        assert not column[:, i:].any()
+        assert starts[c // 16, c % 16] == -128 * weights[:, :, 0, c].astype(int).sum()
+
+
 class AllLeast(Layer):
     """Every weight and every activation is -128."""
 
@@ -122,6 +150,19 @@ def test_borders_are_peeled_without_a_copy(target: str, channels: int) -> None:
         assert scratch[-1] or not re.search(r"\bif\b|if_then_else|Select", scheduled.only.func.script())
     assert scratch[0] == 0
     assert scratch[1] > 0  # a body for each of 49 places at the border would be too much code
+
+
+@pytest.mark.parametrize(("target", "register"), [("x86-64-v4-vnni", "zmm"), ("x86-64-v3-vnni", "ymm")])
+def test_columns_are_multiplied_at_once(target: str, register: str) -> None:
+    """Three products a pixel; a column takes two shuffles, for all pixels that see it."""
+    layer = depthwise((1, 18, 18, 16), Window((3, 3)), "relu")
+    compiler = tvm_target(load_target(target))
+    kernel = lower("kernel", schedule(layer.body, layer.inputs(), target).only.func, compiler)
+    text = build([kernel], compiler).inspect_source("asm")
+    products = len(re.findall(rf"\tvpdpbusd\t.*%{register}", text))
+    halves = 1 if register == "zmm" else 2
+    assert products == 8 * 3 * halves
+    assert len(re.findall(r"\tvpshufb\t", text)) == 10 * halves
 
 
 def test_instructions() -> None:

@@ -11,7 +11,7 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
-from edgetvm.schedule.rules.depthwise_products import BLOCK, NeonTaps, WordPairs, depthwise_products
+from edgetvm.schedule.rules.depthwise_products import BLOCK, DepthwiseProducts, depthwise_products
 from edgetvm.schedule.rules.depthwise_seen import Seen
 from edgetvm.schedule.rules.depthwise_window import Lines, Run, lines_of, runs_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
@@ -39,20 +39,11 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
     neon = Neon(machine.neon) if machine.neon else None
     widths = (16, 8, 4, 1) if neon else tuple(w for w in (16, 8, 4, 1) if w <= products.lanes)
     epilogue = ChannelEpilogue(code, kernel, rows, widths, neon)
-    pixels = pixels_at_a_time(kernel.extents[2], kernel.taps[0] * kernel.taps[1], machine)
-    DepthwiseWriter(kernel, code, rows, epilogue, products, tiles_of(kernel, pixels, machine), packed).write()
+    tiles = tiles_of(kernel, products.operations(kernel.taps), machine)
+    DepthwiseWriter(kernel, code, rows, epilogue, products, tiles, packed).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     return Loops(written, {position: products.packing})
-
-
-def pixels_at_a_time(width: int, taps: int, machine: Machine) -> int:
-    """Pixels of a row that one body computes, which share loads: a divisor of the row if there is one."""
-    most = max(machine.recipe.unrolled_operations // (4 * taps), 1)
-    if machine.vector_registers < 2 * taps:  # activations to share would push the weights out
-        return 1
-    fitting = range(1, min(most, width) + 1)
-    return max(fitting, key=lambda count: (min(count, 2), width % count == 0, count))
 
 
 @dataclass(frozen=True)
@@ -73,13 +64,23 @@ class Tiles:
         return runs_of(self.lines.columns, self.strip.kernel.extents[2], self.pixels)
 
 
-def tiles_of(kernel: DotKernel, pixels: int, machine: Machine) -> Tiles:
-    """Without a copy, unless borders make too many bodies."""
+def tiles_of(kernel: DotKernel, operations: int, machine: Machine) -> Tiles:
+    """Without a copy, unless borders make too many bodies. A pixel takes `operations`."""
+    pixels = pixels_at_a_time(kernel.extents[2], operations, machine)
     whole = Tiles(Strip(kernel, kernel.extents[1], copied=False), lines_of(kernel, False), pixels)
-    written = sum(run.count for run in whole.columns) * len(whole.rows(kernel.extents[1])) * math.prod(kernel.taps)
+    written = sum(run.count for run in whole.columns) * len(whole.rows(kernel.extents[1])) * operations
     if kernel.border is None or written <= machine.recipe.peeled_operations:
         return whole
     return Tiles(strip_of(kernel, machine, odd=False), lines_of(kernel, True), pixels)
+
+
+def pixels_at_a_time(width: int, operations: int, machine: Machine) -> int:
+    """Pixels of a row that one body computes, which share loads: a divisor of the row if there is one."""
+    most = max(machine.recipe.unrolled_operations // (4 * operations), 1)
+    if machine.vector_registers < 2 * operations:  # activations to share would push the weights out
+        return 1
+    fitting = range(1, min(most, width) + 1)
+    return max(fitting, key=lambda count: (min(count, 2), width % count == 0, count))
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class DepthwiseWriter:
     code: Code
     rows: Rows
     epilogue: ChannelEpilogue
-    products: NeonTaps | WordPairs
+    products: DepthwiseProducts
     tiles: Tiles
     packed: tirx.Buffer
 
@@ -169,10 +170,11 @@ class DepthwiseWriter:
         vectors = wide // products.lanes
         biased = outputs == wide and epilogue.bias is not None
         zero = constant(0, "int32", products.lanes)
-        starts = [
-            epilogue.load_bias(channel, vectors, products.lanes) if biased else [zero] * vectors
-            for _ in range(pixels.count)
-        ]
+        initial = epilogue.load_bias(channel, vectors, products.lanes) if biased else [zero] * vectors
+        extra = products.start(code, wp)
+        if extra:
+            initial = [code.let("s", a + b) for a, b in zip(initial, extra, strict=True)]
+        starts = [list(initial) for _ in range(pixels.count)]
         products.write(code, seen, wp, starts)
         for p, sums in enumerate(starts):
 

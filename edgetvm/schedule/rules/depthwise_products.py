@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from tvm import tirx
 
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.depthwise_dot import DotColumns
 from edgetvm.schedule.rules.depthwise_seen import Seen
+from edgetvm.schedule.rules.dot_instruction import dot_instruction
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import MOST_IN_16_BITS
 from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
@@ -34,6 +37,15 @@ class NeonTaps:
     def packing(self) -> Packing:
         """``[panels, i, j, 1, block]``."""
         return Panels(BLOCK)
+
+    def operations(self, taps: tuple[int, int]) -> int:
+        """Multiplications of one pixel, of as many channels as a vector of activations has."""
+        return taps[0] * taps[1]
+
+    def start(self, code: Code, w: tirx.Buffer) -> list[tirx.Expr]:
+        """What sums start from, besides the bias: nothing."""
+        del code, w
+        return []
 
     def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
         """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
@@ -89,6 +101,15 @@ class WordPairs:
     def packing(self) -> Packing:
         return TapPairs(BLOCK)
 
+    def operations(self, taps: tuple[int, int]) -> int:
+        """Multiplications of one pixel, of as many channels as a vector of activations has."""
+        return taps[0] * taps[1]
+
+    def start(self, code: Code, w: tirx.Buffer) -> list[tirx.Expr]:
+        """What sums start from, besides the bias: nothing."""
+        del code, w
+        return []
+
     def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
         """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
         pairs = -(-len(seen.rows) // 2)
@@ -117,11 +138,18 @@ class WordPairs:
         return parts
 
 
-def depthwise_products(machine: Machine, weights: Sequence[np.ndarray]) -> NeonTaps | WordPairs | None:
+DepthwiseProducts: TypeAlias = NeonTaps | WordPairs | DotColumns
+
+
+def depthwise_products(machine: Machine, weights: Sequence[np.ndarray]) -> DepthwiseProducts | None:
     """How a processor sums a window; None if it has no such instructions."""
     if machine.neon:
         return NeonTaps(Neon(machine.neon), tuple(map(tuple, tap_groups(weights))))
-    if machine.dot in ("vpdpbusd", "pmaddwd") and machine.lanes(4) in PMADDWD:
+    if machine.dot == "vpdpbusd":
+        instruction = dot_instruction(machine)
+        assert instruction is not None
+        return DotColumns(instruction, BLOCK)
+    if machine.dot == "pmaddwd" and machine.lanes(4) in PMADDWD:
         return WordPairs(machine.lanes(4))
     return None
 
