@@ -117,5 +117,5 @@ def _manifest(
 ) -> str:
     amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes}
     return to_json(
-        make_manifest(code, model, target.name, options.recorded, sizes.sections, amounts, scheduled, options.floats)
+        make_manifest(code, model, target, options.recorded, sizes.sections, amounts, scheduled, options.floats)
     )

@@ -11,17 +11,20 @@ from pathlib import Path
 from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.program import Call, Program
+from edgetvm.cost.operations import count_operations
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.target.types import Target
 
 FORMAT_VERSION = 1
+ACCUMULATING = ("aarch64", "arm", "thumb")  # architectures whose products of integers are added as they are made
 TOOLS = ("edgetvm", "apache-tvm", "apache-tvm-ffi", "onnx", "ziglang")
 
 
 def make_manifest(
     code: ModelCode,
     model: Path,
-    target: str,
+    target: Target,
     options: Mapping[str, object],
     sections: Mapping[str, int],
     sizes: Mapping[str, int | None],
@@ -34,13 +37,24 @@ def make_manifest(
     quantized model computes in float, None for a float model.
     """
 
+    vector_bytes = 0 if options["format"] == "c" else target.processor.vector_bytes
+    accumulates = target.processor.arch in ACCUMULATING
+
     def listed(kernels: Sequence[LoweredKernel]) -> list[dict[str, object]]:
-        return [{"name": k.name, "rule": rules[k.name].rule, "workspace_bytes": sum(k.workspaces)} for k in kernels]
+        return [
+            {
+                "name": kernel.name,
+                "rule": rules[kernel.name].rule,
+                "workspace_bytes": sum(kernel.workspaces),
+                "predicted_instructions": round(count_operations(kernel.func, vector_bytes, accumulates).instructions),
+            }
+            for kernel in kernels
+        ]
 
     return {
         "format_version": FORMAT_VERSION,
         "name": code.name,
-        "target": target,
+        "target": target.name,
         "format": options["format"],
         "libc": options["libc"],
         "model": {"file": model.name, "sha256": sha256(model)},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Call, Package, read_package
@@ -26,7 +27,8 @@ class CallProfile:
     """One kernel call of an inference: its time on a real machine, its instructions under an emulator.
 
     rule       the schedule rule that made the kernel; None of a copy
-    predicted  what the cost model expected, in the unit that was measured; None where it says nothing
+    predicted  what the cost model expects, in the unit that was measured: instructions, or of the measured time the
+               share that the kernel has of all expected instructions; None of a copy
     """
 
     kernel: str
@@ -97,11 +99,23 @@ def profile_package(package_dir: Path, *, threads: int = 1, board: str | None = 
         repeats = max(_FEWEST, min(repeats, _MOST, _LINES // max(1, len(package.calls))))
         request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads, profile=True)
         measured = run(package.folder, request, board=board)
-    rules = _rules(package)
+    rules, expected = _of_kernels(package, "rule"), _of_kernels(package, "predicted_instructions")
     variant = running_variant(package, choose_target(package, board)) if package.variants else None
     ran = [replace(call, kernel=variant.replaces.get(call.kernel, call.kernel)) for call in package.calls if variant]
-    calls = tuple(_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(ran or package.calls))
-    return ProfileReport(first.runner, board or package.target, threads, calls)
+    calls = [_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(ran or package.calls)]
+    return ProfileReport(first.runner, board or package.target, threads, _predict(calls, expected))
+
+
+def _predict(calls: Sequence[CallProfile], expected: Mapping[str, int]) -> tuple[CallProfile, ...]:
+    """`expected` instructions of each kernel beside what was measured."""
+    known = [call for call in calls if call.kernel in expected]
+    unit = 1.0
+    if any(call.latency_us_median is not None for call in calls):
+        total = sum(expected[call.kernel] for call in known)
+        unit = sum(call.cost or 0.0 for call in known) / max(1, total)
+    return tuple(
+        replace(call, predicted=unit * expected[call.kernel] if call.kernel in expected else None) for call in calls
+    )
 
 
 def _call(measured: Measurement, position: int, call: Call, rule: str | None) -> CallProfile:
@@ -114,8 +128,8 @@ def _call(measured: Measurement, position: int, call: Call, rule: str | None) ->
     return CallProfile(call.kernel, rule, call.nodes, median, least, instructions)
 
 
-def _rules(package: Package) -> Mapping[str, str]:
-    """The schedule rule of each kernel, from the manifest."""
+def _of_kernels(package: Package, key: str) -> Mapping[str, Any]:
+    """What the manifest tells of each kernel."""
     manifest = json.loads((package.folder / "manifest.json").read_text(encoding="utf-8"))
     better = [kernel for variant in manifest.get("variants", ()) for kernel in variant["kernels"]]
-    return {str(kernel["name"]): str(kernel["rule"]) for kernel in [*manifest["kernels"], *better]}
+    return {str(kernel["name"]): kernel[key] for kernel in [*manifest["kernels"], *better] if key in kernel}

@@ -14,6 +14,7 @@ from edgetvm.deploy.exchange import Report, by_call, call_times
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import run
+from edgetvm.report.profile import ProfileReport
 from tests.tools import require_tool
 
 DIGITS = Path(__file__).resolve().parents[2] / "demo" / "digits.onnx"
@@ -50,7 +51,31 @@ def test_instructions_add_up(target: str, emulator: str, tmp_path: Path) -> None
     assert report.total is not None
     assert whole * 0.99 - 50 <= report.total <= whole + 10 * len(report.calls)
     assert report.calls == package.profile().calls  # to the last instruction
+    assert_foreseen(report)
     assert all(call.latency_us_median is None for call in report.calls)
+
+
+def assert_foreseen(report: ProfileReport) -> None:
+    """The cost model ranks the kernels that matter as the measurement does, and is right within a factor of 2."""
+    pairs = [(call.cost or 0, call.predicted or 0) for call in report.calls]
+    dear = [pair for pair in pairs if pair[0] > 0.03 * (report.total or 0)]
+    assert all(0.5 * measured <= predicted <= 2 * measured for measured, predicted in dear)
+    for measured, predicted in dear:
+        clearly_less = [other for other in dear if 1.5 * other[0] < measured]
+        assert all(other[1] < predicted for other in clearly_less)
+
+
+@pytest.mark.parametrize(("model", "target"), [("kws01", "cortex-a53"), ("ic01", "cortex-a76")])
+def test_the_cost_model_foresees_integer_kernels(model: str, target: str, assets: Path, tmp_path: Path) -> None:
+    """The published int8 models: each takes several schedule rules."""
+    require_tool("qemu-aarch64")
+    path = assets / model / "reference_int8.tflite"
+    assert_foreseen(edgetvm.compile(path, target, tmp_path / "package", reference=False).profile())
+
+
+def test_times_are_foreseen_as_shares(package: edgetvm.Package) -> None:
+    report = package.profile()
+    assert sum(call.predicted or 0 for call in report.calls) == pytest.approx(report.total)
 
 
 def test_profiling_changes_no_output(package: edgetvm.Package) -> None:
