@@ -15,6 +15,7 @@ from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
+from edgetvm.schedule.rules.float_panels import float_panels
 from edgetvm.schedule.rules.functions_apart import functions_apart
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
@@ -38,6 +39,7 @@ RULES: list[Rule] = [
     neon_tile,
     functions_apart,
     winograd,
+    float_panels,
     channel_window,
     row_pass,
     register_tile,

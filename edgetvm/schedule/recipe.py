@@ -36,6 +36,7 @@ class Recipe:
     winograd_percent      operations of it, of a hundred of the direct one, at which its larger weights pay
     winograd_bytes        bytes of transformed tiles and sums that a kernel keeps at once
     winograd_tiles        tiles at least that use a weight while it is near
+    panel_percent         operations of filled panels, of a hundred of tiles that divide, at which they are taken
     line_operations       operations on one vector in the time in which memory brings 64 bytes
     """
 
@@ -57,6 +58,7 @@ class Recipe:
     winograd_bytes: int = 262144
     winograd_tiles: int = 14
     line_operations: int = 10
+    panel_percent: int = 80
     sha256: str = ""  # of the file it was read from
 
 

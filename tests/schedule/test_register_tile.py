@@ -44,7 +44,7 @@ def test_conv2d(
     window = data.draw(windows(*sizes))
     x, w = normal(batch, *sizes, channels[0]), normal(*window.kernel, *channels)
     scheduled = schedule(lambda p, emit: conv(p[0], w, window), [x], target)
-    assert scheduled.rules == ["register_tile"] or sums_nothing(w)
+    assert scheduled.rules == ["register_tile"] or window.kernel == (1, 1)
     assert_close(run(scheduled, [x]), reference.conv2d(x, w, window))
 
 

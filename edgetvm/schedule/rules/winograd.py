@@ -18,13 +18,13 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
+from edgetvm.schedule.rules.float_block import FloatBlock
 from edgetvm.schedule.rules.winograd_code import where
 from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace, channel_pieces
 from edgetvm.schedule.rules.winograd_output import OutputWriter
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan, choose_plan
-from edgetvm.schedule.rules.winograd_products import ProductWriter
 from edgetvm.schedule.rules.winograd_transform import TAPS
-from edgetvm.schedule.rules.write_code import Code, Offset, number
+from edgetvm.schedule.rules.write_code import Code, Offset, number, store
 from edgetvm.schedule.types import Constants, Loops
 
 Place: TypeAlias = tuple[Offset, Offset, Offset]  # the image, the band, the span
@@ -132,7 +132,7 @@ class _Writer:
     def _products(self, tiles: tirx.Buffer, sums: tirx.Buffer, band: Offset, panel: Offset) -> None:
         code, plan, form = self.code, self.plan, self.plan.form
         depth, whole = plan.kernel.depth, plan.tile_rows % plan.band == 0
-        products = ProductWriter(code, plan)
+        products = FloatBlock(code, plan.machine, plan.rows, plan.vectors, depth, depth, plan.columns)
         with code.loop("p", form.products) as p:
             size = depth * plan.columns
             weights = code.view("w", self.rows.of(self.packed), (panel * form.products + p) * size, size)
@@ -142,8 +142,11 @@ class _Writer:
                     first = block * plan.rows
                     if plan.tiles % plan.rows:
                         first = tirx.min(number(first), number(plan.tiles - plan.rows))
-                    at = p * plan.tile_pitch + first * depth
-                    products.write(tiles, at, weights, sums, p * plan.sum_pitch + first * plan.columns)
+                    found = products.write(tiles, p * plan.tile_pitch + first * depth, weights)
+                    for i, row in enumerate(found):
+                        for v, value in enumerate(row):
+                            at = p * plan.sum_pitch + (first + i) * plan.columns + v * plan.lanes
+                            code.add(store(sums, at, value))
 
     def _outputs(self, sums: tirx.Buffer, at: Place, panel: Offset) -> None:
         code, plan, form = self.code, self.plan, self.plan.form

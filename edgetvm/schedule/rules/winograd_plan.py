@@ -5,7 +5,6 @@ All costs count operations on one vector: a multiply-add, an addition, a load or
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from tvm import tirx
@@ -13,13 +12,12 @@ from tvm import tirx
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES, choose_tile
+from edgetvm.schedule.rules.float_block import FLOAT_BYTES, block_sizes, divided_cost, step_cost
+from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
 
-FLOAT_BYTES = 4
 LINE_BYTES = 64
 SHARES = 3  # bands at least that threads share; fewer leave them idle
-MOST_VECTORS = 4
 BLOCK_COST = 8  # operations that a block of products costs besides those on its sums
 
 
@@ -139,7 +137,7 @@ class WinogradPlan:
         once = form.outputs * (2 * side + form.costs[0]) + side * (2 * side + form.costs[0])
         after = side * (side + form.costs[1]) + form.outputs * (form.costs[1] + 2 * form.outputs)
         block = self.rows * self.vectors
-        step = _step_cost(self.rows, self.vectors, self.machine)
+        step = step_cost(self.rows, self.vectors, self.machine)
         products = form.products * self.panels * self.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
         weights = FLOAT_BYTES * form.products * kernel.depth * self.panels * self.columns
         band = products + self.tiles * (once * depth + after * channels)
@@ -160,15 +158,11 @@ def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
 
 def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[WinogradPlan]:
     """Every block of sums that the registers hold, with bands large enough to share weights, within the scratch."""
-    recipe, plans = machine.recipe, []
-    sums = machine.vector_registers - recipe.spare_registers
-    vectors = -(-kernel.channels // machine.lanes(FLOAT_BYTES))
-    for wide in range(1, min(vectors, MOST_VECTORS) + 1):
-        for high in range(1, min(recipe.max_rows, sums // wide) + 1):
-            plan = _within(WinogradPlan(kernel, form, machine, 1, 1, high, wide), recipe.winograd_bytes)
-            if high <= plan.tiles:
-                plans.append(plan)
-    return plans
+    plans = [
+        _within(WinogradPlan(kernel, form, machine, 1, 1, rows, vectors), machine.recipe.winograd_bytes)
+        for rows, vectors in block_sizes(kernel.channels, machine)
+    ]
+    return [plan for plan in plans if plan.rows <= plan.tiles]
 
 
 def _within(plan: WinogradPlan, scratch: int) -> WinogradPlan:
@@ -193,18 +187,10 @@ def _fits(plan: WinogradPlan, scratch: int) -> bool:
 
 def direct_cost(kernel: DotKernel, machine: Machine) -> float:
     """Operations of the direct convolution by `register_tile`."""
-    lanes = math.gcd(machine.lanes(FLOAT_BYTES), kernel.channels)
-    tile = choose_tile(kernel.extents[2], kernel.channels, kernel.depth, lanes, machine)
-    blocks = kernel.pixels * kernel.channels / (tile.rows * tile.columns)
+    images, height, width = kernel.extents
+    sums = divided_cost(width, kernel.channels, kernel.depth, machine)
     weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
-    step = _step_cost(tile.rows, tile.vectors, machine)
-    return max(blocks * TAPS**2 * kernel.depth * step, _memory_cost(weights, machine))
-
-
-def _step_cost(rows: int, vectors: int, machine: Machine) -> float:
-    """Operations of one step of a block of sums: multiply-adds, never fewer than hide their latency, and loads."""
-    activations = rows / 4 if machine.neon else rows  # NEON multiplies by a lane of what it loads
-    return max(rows * vectors, machine.recipe.least_accumulators) + (vectors + activations) / 4
+    return max(images * height * TAPS**2 * sums, _memory_cost(weights, machine))
 
 
 def _memory_cost(weights: int, machine: Machine) -> float:
