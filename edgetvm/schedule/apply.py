@@ -15,8 +15,8 @@ from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
-from edgetvm.schedule.rules.float_panels import float_panels
 from edgetvm.schedule.rules.functions_apart import functions_apart
+from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.register_tile import register_tile
@@ -39,8 +39,8 @@ RULES: list[Rule] = [
     neon_tile,
     functions_apart,
     winograd,
-    float_panels,
     channel_window,
+    matrix_tile,
     row_pass,
     register_tile,
     elementwise,

@@ -36,7 +36,10 @@ class Recipe:
     winograd_percent      operations of it, of a hundred of the direct one, at which its larger weights pay
     winograd_bytes        bytes of transformed tiles and sums that a kernel keeps at once
     winograd_tiles        tiles at least that use a weight while it is near
-    panel_percent         operations of filled panels, of a hundred of tiles that divide, at which they are taken
+    matrix_epilogue       operations that a vector of float sums costs besides its products
+    matrix_tile           operations that a tile of float sums costs
+    matrix_loads          loads of activations that cost as much as one of the multiply-adds beside them
+    matrix_weights        loads of activations that cost as much as one of weights
     line_operations       operations on one vector in the time in which memory brings 64 bytes
     """
 
@@ -58,7 +61,10 @@ class Recipe:
     winograd_bytes: int = 262144
     winograd_tiles: int = 14
     line_operations: int = 10
-    panel_percent: int = 80
+    matrix_epilogue: int = 4
+    matrix_tile: int = 16
+    matrix_loads: int = 8
+    matrix_weights: int = 3
     sha256: str = ""  # of the file it was read from
 
 
