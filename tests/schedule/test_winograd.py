@@ -82,6 +82,7 @@ def chosen() -> Iterator[tuple[Winograd, int, int, int, tuple[int, ...], int, Wi
         yield form, 0, 1, 3, (2, 9, 14, 7), 20, uneven, "residual"
         yield form, 2, 1, 1, (1, 1, 1, 3), 1, PLAIN, "none"
         yield form, 3, 1, 1, (1, 3, 3, 5), 8, Window((3, 3)), "bias"
+        yield form, 4, 2, 1, (1, 7, 6, 8), 21, PLAIN, "swish"
 
 
 @pytest.mark.parametrize("threads", [0, 1])

@@ -22,7 +22,7 @@ from tests.schedule.reference import Window
 # Largest error as a part of the largest output, by outputs of a tile's side. Measured with 512 channels: 9e-7, 1.2e-5.
 BOUND = {2: 2e-6, 4: 2e-5}
 PLAIN = Window((3, 3), pads=(1, 1, 1, 1))
-EPILOGUES = ("none", "bias", "residual")
+EPILOGUES = ("none", "bias", "residual", "swish")
 
 
 @contextmanager
@@ -56,6 +56,8 @@ def layer(
     if epilogue == "residual":
         inputs.append(normal(*expected.shape))
         expected = np.maximum(expected + inputs[1], 0)
+    if epilogue == "swish":
+        expected = expected / (1 + np.exp(-expected))
 
     def body(p: list[relax.Var], emit: Emit) -> tvm.ir.Expr:
         y = relax.op.nn.conv2d(
@@ -71,6 +73,9 @@ def layer(
             y = relax.op.add(emit(y), relax.const(bias))
         if epilogue == "residual":
             y = relax.op.nn.relu(emit(relax.op.add(emit(y), p[1])))
+        if epilogue == "swish":
+            y = emit(y)
+            y = relax.op.multiply(y, emit(relax.op.sigmoid(y)))
         return y
 
     return schedule(body, inputs, target), inputs, expected

@@ -16,9 +16,8 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
-from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
-from edgetvm.schedule.rules.float_block import FloatBlock
+from edgetvm.schedule.rules.winograd_block import Block
 from edgetvm.schedule.rules.winograd_code import where
 from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace, channel_pieces
 from edgetvm.schedule.rules.winograd_output import OutputWriter
@@ -35,7 +34,7 @@ def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     if not machine.vector_bytes or not machine.recipe.winograd_side:
         return None
     kernel = dot_kernel(sch, tuple(constants), factors=float_factors)
-    if kernel is None or not is_plain_3x3(kernel) or not can_lift(kernel.value):
+    if kernel is None or not is_plain_3x3(kernel):
         return None
     plan = choose_plan(kernel, machine)
     if plan is None:
@@ -132,7 +131,7 @@ class _Writer:
     def _products(self, tiles: tirx.Buffer, sums: tirx.Buffer, band: Offset, panel: Offset) -> None:
         code, plan, form = self.code, self.plan, self.plan.form
         depth, whole = plan.kernel.depth, plan.tile_rows % plan.band == 0
-        products = FloatBlock(code, plan.machine, plan.rows, plan.vectors, depth, depth, plan.columns)
+        products = Block(code, plan.machine, plan.rows, plan.vectors, depth)
         with code.loop("p", form.products) as p:
             size = depth * plan.columns
             weights = code.view("w", self.rows.of(self.packed), (panel * form.products + p) * size, size)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tvm import tirx
 
-from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows
+from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
+from edgetvm.schedule.rules.dot_epilogue import can_lift
+from edgetvm.schedule.rules.float_epilogue import FloatEpilogue
 from edgetvm.schedule.rules.winograd_code import algebra, where
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
-from edgetvm.schedule.rules.write_code import Code, Offset, load, number, piece
+from edgetvm.schedule.rules.write_code import Code, Offset, load, number, piece, store
 
 
 @dataclass(frozen=True)
@@ -39,25 +42,44 @@ class OutputWriter:
         self, sums: tirx.Buffer, at: Offset, place: tuple[Offset, Offset, Offset], channel: Offset, outputs: int
     ) -> None:
         code, plan, form = self.code, self.plan, self.plan.form
-        widths = tuple(width for width in (16, 8, 4, 2, 1) if width <= plan.lanes)
-        epilogue = ChannelEpilogue(code, plan.kernel, self.rows, widths, None, {})
         columns: list[list[tirx.Expr]] = []
         for j in range(form.side):
             position = [(i * form.side + j) * plan.sum_pitch for i in range(form.side)]
             values = [code.let("m", load(sums, at + offset, plan.lanes)) for offset in position]
             columns.append([code.let("h", value) for value in form.output(algebra(code), values)])
+        finish = self._finish(channel, outputs)
         image, y, z = place
         for i in range(form.outputs):
             with self._inside(y, i, 1):
                 across = form.output(algebra(code), [column[i] for column in columns])
                 for j, value in enumerate(across):
                     with self._inside(z, j, 2):
-                        pixel = code.let("p", value)
+                        finish(value, (image, y + i, z + j))
 
-                        def some(first: int, lanes: int, pixel: tirx.Expr = pixel) -> tirx.Expr:
-                            return piece([pixel], first, lanes)
+    def _finish(self, channel: Offset, outputs: int) -> Callable[[tirx.Expr, Place], None]:
+        """What writes a pixel of so many channels: on vectors, or where the epilogue has no such form, in a loop."""
+        code, kernel, lanes = self.code, self.plan.kernel, self.plan.lanes
+        if can_lift(kernel.value):
+            widths = tuple(width for width in (16, 8, 4, 2, 1) if width <= lanes)
+            epilogue = ChannelEpilogue(code, kernel, self.rows, widths, None, {})
 
-                        epilogue.write(some, (image, y + i, z + j), channel, outputs, biased=False)
+            def write(value: tirx.Expr, place: Place) -> None:
+                pixel = code.let("p", value)
+                epilogue.write(lambda first, count: piece([pixel], first, count), place, channel, outputs, biased=False)
+
+            return write
+        pixel = code.array("pixel", lanes, "float32", "local")
+        loop = FloatEpilogue(code, kernel, self.rows, pixel)
+
+        def write_elements(value: tirx.Expr, place: Place) -> None:
+            code.add(store(pixel, 0, value))
+            done = 0
+            while done < outputs:
+                width = min(lanes, 1 << ((outputs - done).bit_length() - 1))
+                loop.write(done, width, place, channel + done)
+                done += width
+
+        return write_elements
 
     def _inside(self, first: Offset, more: int, axis: int) -> AbstractContextManager[None]:
         """What runs where pixel `first + more` is one of the output."""

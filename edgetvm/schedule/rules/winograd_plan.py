@@ -12,8 +12,9 @@ from tvm import tirx
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.float_block import FLOAT_BYTES, block_sizes, divided_cost, step_cost
+from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES, matrix_plan
 from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES
+from edgetvm.schedule.rules.winograd_block import block_sizes, step_cost
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
 
 LINE_BYTES = 64
@@ -186,11 +187,20 @@ def _fits(plan: WinogradPlan, scratch: int) -> bool:
 
 
 def direct_cost(kernel: DotKernel, machine: Machine) -> float:
-    """Operations of the direct convolution by `register_tile`."""
-    images, height, width = kernel.extents
-    sums = divided_cost(width, kernel.channels, kernel.depth, machine)
+    """Operations of the direct convolution by `matrix_tile`. Half vectors, which it prefers for few channels, are two
+    at once.
+    """
+    plan, (images, height, width) = matrix_plan(kernel, machine), kernel.extents
+    wide, channels = -(-plan.columns // plan.lanes), -(-kernel.channels // plan.lanes)
+    step = sum(
+        rows_count * panels * step_cost(rows, vectors, machine)
+        for rows, rows_count in ((plan.pixels, width // plan.pixels), (width % plan.pixels, 1))
+        for vectors, panels in ((wide, channels // wide), (channels % wide, 1))
+        if rows and vectors
+    )
     weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
-    return max(images * height * TAPS**2 * sums, _memory_cost(weights, machine))
+    whole = machine.lanes(FLOAT_BYTES) // plan.lanes
+    return max(images * height * TAPS**2 * kernel.depth * step / whole, _memory_cost(weights, machine))
 
 
 def _memory_cost(weights: int, machine: Machine) -> float:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tvm import tirx
 
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.register_tile import choose_tile
+from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, shuffle
 
-FLOAT_BYTES = 4
 MOST_VECTORS = 4
 LANE_GROUP = 4  # activations that NEON loads at once and multiplies by lane
 
@@ -35,41 +33,28 @@ def _registers_hold(rows: int, vectors: int, machine: Machine) -> bool:
     return not machine.neon or rows * vectors + rows + vectors <= machine.vector_registers
 
 
-def divided_cost(rows: int, columns: int, steps: int, machine: Machine) -> float:
-    """Operations of as many sums by `register_tile`, whose tile divides rows and columns.
-
-    Half a vector takes half the time on some cores and all of it on others: the mean is counted.
-    """
-    lanes = math.gcd(machine.lanes(FLOAT_BYTES), columns)
-    tile = choose_tile(rows, columns, steps, lanes, machine)
-    operations = rows * columns / (tile.rows * tile.columns) * steps * step_cost(tile.rows, tile.vectors, machine)
-    return operations * (1 + lanes / machine.lanes(FLOAT_BYTES)) / 2
-
-
 @dataclass(frozen=True)
-class FloatBlock:
-    """`rows` by `vectors` of sums over `depth` products.
-
-    pitch    elements from one row to the next
-    columns  of the panel of weights, of which the first vectors are used
-    """
+class Block:
+    """`rows` by `vectors` of sums over `depth` products."""
 
     code: Code
     machine: Machine
     rows: int
     vectors: int
     depth: int
-    pitch: int
-    columns: int
 
     @property
     def lanes(self) -> int:
         return self.machine.lanes(FLOAT_BYTES)
 
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
     def write(self, source: tirx.Buffer, at: Offset, weights: tirx.Buffer) -> list[list[tirx.Expr]]:
         """The loops; gives the vectors of each row. Rows begin at element `at` of `source`."""
         code, sums = self.code, self.rows * self.vectors
-        x = code.view("x", source, at, (self.rows - 1) * self.pitch + self.depth)
+        x = code.view("x", source, at, self.rows * self.depth)
         acc = code.array("acc", sums, f"float32x{self.lanes}", "local")
         for i in range(sums):
             code.add(tirx.BufferStore(acc, constant(0.0, "float32", self.lanes), [number(i)]))
@@ -89,7 +74,7 @@ class FloatBlock:
     def _steps(self, acc: tirx.Buffer, x: tirx.Buffer, weights: tirx.Buffer, k: Offset, count: int) -> None:
         """`count` steps of the sums from `k` on."""
         code, lanes = self.code, self.lanes
-        loaded = [code.let("a", load(x, k + r * self.pitch, count)) for r in range(self.rows)]
+        loaded = [code.let("a", load(x, k + r * self.depth, count)) for r in range(self.rows)]
         for step in range(count):
             row = (k + step) * self.columns
             w = [code.let("w", load(weights, row + v * lanes, lanes)) for v in range(self.vectors)]
