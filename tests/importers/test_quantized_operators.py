@@ -201,3 +201,11 @@ def test_refused_by_name(node: onnx.NodeProto, words: str, tmp_path: Path) -> No
         import_onnx(path)
     assert words in caught.value.message
     assert node.name in caught.value.message
+
+
+def test_the_page_of_operators_lists_them_all() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operators.md").read_text(encoding="utf-8")
+    rows = page.partition("## Operators of quantized models")[2].splitlines()
+    for domain, title in (("", "ai.onnx"), (MICROSOFT, MICROSOFT)):
+        (row,) = [line for line in rows if line.endswith(f"| {title} |")]
+        assert row.split("|")[1].strip().split(", ") == sorted(name for own, name in UNFOLD if own == domain)
