@@ -8,6 +8,7 @@ leave the taps out that see nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,7 +21,7 @@ from edgetvm.schedule.rules.depthwise_window import Lines, Run, lines_of, runs_o
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
 from edgetvm.schedule.rules.float_epilogue import FloatEpilogue
 from edgetvm.schedule.rules.matrix_plan import MatrixPlan, matrix_plan, vector_lengths
-from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, shuffle, store
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, shuffle, store
 from edgetvm.schedule.types import Constants, Loops
 
 Vectors: TypeAlias = Sequence[tuple[int, int]]
@@ -90,35 +91,31 @@ class _Writer:
         code, (images, height, row) = self.code, self.kernel.extents
         with code.loop("b", images, shared and images > 1) as b:
             shared = shared and images == 1
-            for lines in runs_of(self.lines.rows, height, 1):
-                with code.loop("y", lines.repeats, shared and lines.repeats > 1) as y:
-                    inner = shared and height == 1
-                    for pixels in runs_of(self.lines.columns, row, self.plan.pixels):
-                        with code.loop("z", pixels.repeats, inner and pixels.repeats > 1) as z:
-                            place = (b, lines.first + y, pixels.first + z * pixels.count)
-                            self._panels(lines, pixels, place, panel, inner and row <= self.plan.pixels)
+            with code.loop("y", height, shared and height > 1) as y:
+                inner = shared and height == 1
+                for pixels in runs_of(self.lines.columns, row, self.plan.pixels):
+                    with code.loop("z", pixels.repeats, inner and pixels.repeats > 1) as z:
+                        place = (b, y, pixels.first + z * pixels.count)
+                        self._panels(pixels, place, panel, inner and row <= self.plan.pixels)
 
     def _panels(
         self,
-        lines: Run,
         pixels: Run,
         place: tuple[Offset, Offset, Offset],
         panel: tuple[Offset, int] | None,
         shared: bool,
     ) -> None:
         if panel is not None:
-            self._tile(lines, pixels, place, *panel)
+            self._tile(pixels, place, *panel)
             return
         whole, rest = divmod(self.kernel.channels, self.plan.columns)
         if whole:
             with self.code.loop("o", whole, shared and whole > 1) as number_:
-                self._tile(lines, pixels, place, number_, self.plan.columns)
+                self._tile(pixels, place, number_, self.plan.columns)
         if rest:
-            self._tile(lines, pixels, place, whole, rest)
+            self._tile(pixels, place, whole, rest)
 
-    def _tile(
-        self, lines: Run, pixels: Run, place: tuple[Offset, Offset, Offset], panel: Offset, channels: int
-    ) -> None:
+    def _tile(self, pixels: Run, place: tuple[Offset, Offset, Offset], panel: Offset, channels: int) -> None:
         """The sums of a few pixels and one panel, then what is done with them."""
         code, plan = self.code, self.plan
         vectors = _vectors(channels, plan.lanes)
@@ -129,7 +126,7 @@ class _Writer:
                 code.add(store(sums, p * width + first, constant(0.0, "float32", lanes)))
         steps = self.kernel.taps[0] * self.kernel.taps[1] * self.kernel.depth
         weights = code.view("w", self.rows.of(self.packed), panel * (steps * plan.columns), steps * plan.columns)
-        for tap in self._taps(lines, pixels, place):
+        for tap in self._taps(pixels, place):
             self._sum(sums, tap, weights, vectors)
         epilogue = FloatEpilogue(code, self.kernel, self.rows, sums)
         image, y, z = place
@@ -137,24 +134,22 @@ class _Writer:
             for first, lanes in _outputs(channels, plan.lanes):
                 epilogue.write(p * width + first, lanes, (image, y, z + p), panel * plan.columns + first)
 
-    def _taps(self, lines: Run, pixels: Run, place: tuple[Offset, Offset, Offset]) -> Iterator[_Tap]:
+    def _taps(self, pixels: Run, place: tuple[Offset, Offset, Offset]) -> Iterator[_Tap]:
         """The steps of the sum; loops over equal ones are open while a tap is given."""
         kernel, rows, columns = self.kernel, self.lines.rows, self.lines.columns
         image, y, z = place
         top = rows.first + y * rows.step
         left = columns.first + z * columns.step
         origin = self.lines.base + image * self.lines.image + top * rows.pitch + left * columns.pitch
-        inside = [i for i in range(kernel.taps[0]) if i * rows.apart in lines.seen]
         seen = [
             tuple(p * columns.step + j * columns.apart in pixels.seen for p in range(pixels.count))
             for j in range(kernel.taps[1])
         ]
         per_row = kernel.taps[1] * kernel.depth
         joined = kernel.depth == columns.apart * columns.pitch and kernel.taps[1] > 1
-        if not inside or not any(any(s) for s in seen):
+        if not any(any(s) for s in seen):
             return
-        with self.code.loop("i", len(inside)) as at:
-            i = inside[0] + at
+        with self.code.loop("i", kernel.taps[0]) as i, self._where_inside(top + i * rows.apart):
             x, w = origin + i * (rows.apart * rows.pitch), i * per_row
             if all(all(s) for s in seen):
                 if joined or kernel.taps[1] == 1:
@@ -166,6 +161,15 @@ class _Writer:
             for j, own in enumerate(seen):
                 if any(own):
                     yield _Tap(x + j * (columns.apart * columns.pitch), w + j * kernel.depth, kernel.depth, own)
+
+    def _where_inside(self, line: Offset) -> AbstractContextManager[None]:
+        """Statements for a row of the image, if some windows reach over the border: only where there is such a row."""
+        rows, height, taps = self.lines.rows, self.kernel.extents[1], self.kernel.taps[0]
+        last = rows.first + (height - 1) * rows.step + (taps - 1) * rows.apart
+        if rows.inside(rows.first) and rows.inside(last):
+            return nullcontext()
+        assert rows.size is not None
+        return self.code.when(tirx.And(number(line) >= number(0), number(line) < number(rows.size)))
 
     def _sum(self, sums: tirx.Buffer, tap: _Tap, weights: tirx.Buffer, vectors: Vectors) -> None:
         """Add the products of one tap."""
