@@ -102,11 +102,10 @@ def test_a_large_image_is_shared_among_threads(target: str) -> None:
     assert_close(run(scheduled, [x]), reference.conv2d(x, w, window))
 
 
-def test_nothing_is_copied_and_no_border_is_tested() -> None:
+def test_nothing_is_copied() -> None:
     x, w = normal(1, 12, 12, 16), normal(3, 3, 16, 32)
     scheduled = schedule(lambda p, emit: conv(p[0], w, Window((3, 3), (2, 2), (1, 1, 1, 1))), [x])
-    script = scheduled.only.func.script()
-    assert "if " not in script and "pad_temp" not in script
+    assert "pad_temp" not in scheduled.only.func.script()
 
 
 def test_neon_multiplies_by_lane() -> None:
