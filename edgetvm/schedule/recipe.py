@@ -30,11 +30,13 @@ class Recipe:
     dot_unrolled          dot-product instructions of one unrolled body at most
     dot_band_bytes        bytes of the rows that a kernel copies at a time
     dot_band_share        such rows take at most one in so many bytes of what a kernel reads and writes
-    dot_spare_registers   vector registers kept free of sums, weights and activations of one step
+    dot_spare_registers   of 32 vector registers, those kept free of sums, weights and activations of one step
     peeled_operations     multiply-adds of all bodies of a depthwise kernel at most, if its borders are peeled
     winograd_side         outputs along a side of the largest tile of Winograd's convolution; 0 for none
     winograd_percent      operations of it, of a hundred of the direct one, at which its larger weights pay
     winograd_bytes        bytes of transformed tiles and sums that a kernel keeps at once
+    winograd_rows         tiles of a block of products at most, whose sums are in registers
+    winograd_vectors      vectors of output channels of such a block at most
     winograd_tiles        tiles at least that use a weight while it is near
     matrix_epilogue       operations that a vector of float sums costs besides its products
     matrix_tile           operations that a tile of float sums costs
@@ -59,6 +61,8 @@ class Recipe:
     winograd_side: int = 0
     winograd_percent: int = 80
     winograd_bytes: int = 262144
+    winograd_rows: int = 8
+    winograd_vectors: int = 2
     winograd_tiles: int = 14
     line_operations: int = 10
     matrix_epilogue: int = 4

@@ -21,6 +21,7 @@ from edgetvm.schedule.rules.write_code import Code, constant, shuffle, vector_ty
 _BINARY = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.LShift, tirx.RShift)
 HIGH_WORD = 32
 MOST_FOLDED_SHIFT = 54  # a zero point, 9 bits, shifted so far stays below 2^63
+MOST_LATE_SHIFT = 52  # and added to the high word of a product, below 2^30 in size, it stays below 2^31
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,16 @@ class Lift:
 
         def even_and_odd(vector: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
             # Written so, LLVM sees that both factors are words and multiplies words.
-            wide = tirx.reinterpret(f"int64x{half}", vector)
-            return tirx.RShift(tirx.LShift(wide, word), word), tirx.RShift(wide, word)
+            odd = shuffle([vector], [lane | 1 for lane in range(self.lanes)])
+            even, odd = (tirx.reinterpret(f"int64x{half}", side) for side in (vector, odd))
+            return tirx.RShift(tirx.LShift(even, word), word), tirx.RShift(tirx.LShift(odd, word), word)
 
+        factors = list(zip(even_and_odd(acc), even_and_odd(multiplier), strict=True))
+        if isinstance(value.shift, int) and HIGH_WORD < value.shift <= MOST_LATE_SHIFT:
+            # What is added has no low word.
+            rounding = (zero << (value.shift - HIGH_WORD)) + (1 << (value.shift - HIGH_WORD - 1))
+            words = self.high([a * m for a, m in factors]) + self.int32(rounding)
+            return self.code.let("r", tirx.RShift(words, self.int32(value.shift - HIGH_WORD)))
         if isinstance(value.shift, int):
             roundings = [constant((zero << value.shift) + (1 << (value.shift - 1)), "int64", half)] * 2
             places = self.int32(value.shift - HIGH_WORD)
@@ -193,13 +201,14 @@ class Lift:
             shift, one = self.code.let("n", self(value.shift)), constant(1, "int64", half)
             roundings = [tirx.LShift(one, side - one) for side in even_and_odd(shift)]
             places = shift - self.int32(HIGH_WORD)
-        factors = zip(even_and_odd(acc), even_and_odd(multiplier), roundings, strict=True)
-        sums = [a * m + rounding for a, m, rounding in factors]
-        words = [tirx.reinterpret(vector_type("int32", self.lanes), total) for total in sums]
-        high = [lane for i in range(half) for lane in (2 * i + 1, self.lanes + 2 * i + 1)]
-        result = shuffle(words, high)
+        result = self.high([a * m + rounding for (a, m), rounding in zip(factors, roundings, strict=True)])
         at_once = isinstance(value.shift, int) and value.shift == HIGH_WORD
         return self.code.let("r", result if at_once else tirx.RShift(result, places))
+
+    def high(self, sums: list[tirx.Expr]) -> tirx.Expr:
+        """The high words of even and odd lanes, in turn."""
+        words = [tirx.reinterpret(vector_type("int32", self.lanes), total) for total in sums]
+        return shuffle(words, [lane for i in range(self.lanes // 2) for lane in (2 * i + 1, self.lanes + 2 * i + 1)])
 
     def vector(self, value: tirx.Expr | int) -> tirx.Expr:
         """The vector of an expression or of a number."""

@@ -11,6 +11,7 @@ from edgetvm.schedule.rules.write_code import Code, constant, lanes_of, load, sh
 
 INT8_OFFSET = 128
 BYTE = 8
+SIGN_BITS = -0x7F7F7F80  # of four bytes
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,20 @@ class DotInstruction:
                 same = shuffle([raw] * max(self.lanes // lanes_of(raw), 1), [group] * self.lanes)
             same = tirx.reinterpret(f"int8x{self.bytes}", same)
             if flip:
-                same = tirx.bitwise_xor(same, constant(-INT8_OFFSET, "int8", self.bytes))
+                same = tirx.bitwise_xor(same, self.offsets())
             halves = self._words(code.let("a", same)) if self.halves == 2 else [same]
             operands.append([code.let("a", half) for half in halves] if self.halves == 2 else halves)
         return operands
+
+    def offsets(self) -> tirx.Expr:
+        """128 in every byte, of which LLVM does not know that all are equal.
+
+        It would add 128 to scalars and spread them then, which takes one instruction more.
+        """
+        words = constant(SIGN_BITS, "int32", self.lanes)
+        nothing = constant(0, "int8", self.bytes)
+        same = tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", self.name, words, nothing, nothing)
+        return tirx.reinterpret(f"int8x{self.bytes}", same)
 
     def add(self, acc: tirx.Expr, weights: list[tirx.Expr], activations: list[tirx.Expr]) -> tirx.Expr:
         """`acc` with the products of one group of activations."""

@@ -10,6 +10,8 @@ from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_window import Window
 
+REGISTERS = 32  # of which the recipe tells how many are spare
+
 
 @dataclass(frozen=True)
 class DotTile:
@@ -27,7 +29,7 @@ class DotTile:
 def choose_dot_tile(kernel: DotKernel, window: Window, instruction: DotInstruction, machine: Machine) -> DotTile:
     """The tile with the fewest instructions for the whole kernel among those that the registers hold."""
     vectors = -(-kernel.channels // instruction.lanes)
-    row, spare = kernel.extents[-1], machine.recipe.dot_spare_registers
+    row, spare = kernel.extents[-1], machine.recipe.dot_spare_registers * machine.vector_registers // REGISTERS
     best: tuple[float, DotTile] | None = None
     for height in range(1, min(row, machine.recipe.max_rows if instruction.unit == 1 else 8) + 1):
         for width in range(1, min(vectors, 8) + 1):
@@ -50,7 +52,7 @@ def registers(pixels: int, vectors: int, window: Window, instruction: DotInstruc
     sums = pixels * vectors
     if instruction.unit == 1:
         per_operand = 1 if instruction.halves == 1 else 3  # bytes, and the words made of them
-        return sums + per_operand * (vectors + 1)
+        return sums + per_operand * (min(pixels, vectors) + 1)
     return sums + pixels + window.shared - 1 + vectors
 
 

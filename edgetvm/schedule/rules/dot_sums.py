@@ -102,11 +102,16 @@ class TileWriter:
                     known[byte] = instruction.activations(code, x, x_at + byte, one.groups, self.plan.flips)
             for group in range(one.groups):
                 at = w_at + (one.w + group) * group_bytes
-                weights = [
-                    instruction.weights(code, place.weights, at + c * instruction.bytes) for c in range(self.vectors)
-                ]
-                for p in range(self.pixels):
-                    for c in range(self.vectors):
-                        old = tirx.BufferLoad(acc, self._at(p, c))
-                        new = instruction.add(old, weights[c], known[p * place.step + one.x][group])
-                        code.add(tirx.BufferStore(acc, new, self._at(p, c)))
+                operands = [known[p * place.step + one.x][group] for p in range(self.pixels)]
+                weights: dict[int, list[tirx.Expr]] = {}
+                for p, c in self._order:
+                    if c not in weights:
+                        weights[c] = instruction.weights(code, place.weights, at + c * instruction.bytes)
+                    old = tirx.BufferLoad(acc, self._at(p, c))
+                    code.add(tirx.BufferStore(acc, instruction.add(old, weights[c], operands[p]), self._at(p, c)))
+
+    @property
+    def _order(self) -> list[tuple[int, int]]:
+        """Pixels and vectors of a tile: of whichever there are fewer, all stay in registers for each of the other."""
+        order = [(p, c) for p in range(self.pixels) for c in range(self.vectors)]
+        return order if self.pixels > self.vectors else sorted(order, key=lambda place: place[::-1])
