@@ -10,7 +10,6 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, shuffle
 
-MOST_VECTORS = 4
 LANE_GROUP = 4  # activations that NEON loads at once and multiplies by lane
 
 
@@ -22,15 +21,14 @@ def step_cost(rows: int, vectors: int, machine: Machine) -> float:
 
 def block_sizes(columns: int, machine: Machine) -> list[tuple[int, int]]:
     """(rows, vectors) of every block for so many columns that the registers hold."""
-    wide = range(1, min(-(-columns // machine.lanes(FLOAT_BYTES)), MOST_VECTORS) + 1)
-    return [(r, v) for v in wide for r in range(1, machine.recipe.max_rows + 1) if _registers_hold(r, v, machine)]
+    vectors = min(-(-columns // machine.lanes(FLOAT_BYTES)), machine.recipe.winograd_vectors)
+    sizes = [(r, v) for v in range(1, vectors + 1) for r in range(1, machine.recipe.winograd_rows + 1)]
+    return [size for size in sizes if _registers(*size, machine) <= machine.vector_registers]
 
 
-def _registers_hold(rows: int, vectors: int, machine: Machine) -> bool:
-    if rows * vectors > machine.vector_registers - machine.recipe.spare_registers:
-        return False
-    # Rows that are multiplied by lane stay for the steps of all lanes.
-    return not machine.neon or rows * vectors + rows + vectors <= machine.vector_registers
+def _registers(rows: int, vectors: int, machine: Machine) -> int:
+    """All sums, and what is multiplied: on NEON rows by lane, which stay for all lanes; elsewhere one at a time."""
+    return rows * vectors + (rows + vectors if machine.neon else 2)
 
 
 @dataclass(frozen=True)
