@@ -152,17 +152,19 @@ def test_borders_are_peeled_without_a_copy(target: str, channels: int) -> None:
     assert scratch[1] > 0  # a body for each of 49 places at the border would be too much code
 
 
-@pytest.mark.parametrize(("target", "register"), [("x86-64-v4-vnni", "zmm"), ("x86-64-v3-vnni", "ymm")])
-def test_columns_are_multiplied_at_once(target: str, register: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "channels", "register", "halves"),
+    [("x86-64-v4-vnni", 16, "zmm", 1), ("x86-64-v4-vnni", 8, "ymm", 1), ("x86-64-v3-vnni", 16, "ymm", 2)],
+)
+def test_columns_are_multiplied_at_once(target: str, channels: int, register: str, halves: int) -> None:
     """Three products a pixel; a column takes two shuffles, for all pixels that see it."""
-    layer = depthwise((1, 18, 18, 16), Window((3, 3)), "relu")
+    layer = depthwise((1, 18, 18, channels), Window((3, 3)), "relu")
     compiler = tvm_target(load_target(target))
     kernel = lower("kernel", schedule(layer.body, layer.inputs(), target).only.func, compiler)
     text = build([kernel], compiler).inspect_source("asm")
     products = len(re.findall(rf"\tvpdpbusd\t.*%{register}", text))
-    halves = 1 if register == "zmm" else 2
     assert products == 8 * 3 * halves
-    assert len(re.findall(r"\tvpshufb\t", text)) == 10 * halves
+    assert len(re.findall(r"\tvpshufb\t", text)) <= 10 * halves
 
 
 def test_instructions() -> None:

@@ -120,6 +120,15 @@ def test_the_instruction_is_used(target: str, pattern: str) -> None:
         assert len(spilled) <= 8
 
 
+def test_eight_channels_take_half_a_vector() -> None:
+    layer = Layer((1, 16, 16, 16), 8, SAME, "requantize")
+    compiler = tvm_target(load_target("x86-64-v4-vnni"))
+    scheduled = schedule(layer.body, layer.inputs(), "x86-64-v4-vnni")
+    text = build([lower("kernel", scheduled.only.func, compiler)], compiler).inspect_source("asm")
+    assert re.search(r"\bvpdpbusd\s.*%ymm", text)
+    assert not re.search(r"\bvpdpbusd\s.*%zmm", text)
+
+
 def test_threads_share_bands_of_rows() -> None:
     layer = Layer((1, 32, 32, 16), 32, SAME, "requantize")
     inputs = layer.inputs()

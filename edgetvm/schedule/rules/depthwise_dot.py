@@ -46,29 +46,37 @@ class DotColumns:
     """A column of the image is brought into order once, for all pixels that see it: ``[block, 4 rows]``."""
 
     instruction: DotInstruction
-    least: int
+    block: int
+    least: int = 8
+    channel_bytes: int = GROUP  # of a panel, from one channel to the next
 
-    @property
-    def lanes(self) -> int:
-        """Channels of a vector of sums."""
-        return self.instruction.lanes
+    def lanes(self, wide: int) -> int:
+        """Sums in a vector, for `wide` channels."""
+        return self.instruction.of(wide).lanes
 
     @property
     def packing(self) -> Packing:
-        return TapQuads(self.least)
+        return TapQuads(self.block)
 
     def operations(self, taps: tuple[int, int]) -> int:
         """Multiplications of one pixel."""
         return -(-taps[0] // GROUP) * taps[1]
 
-    def start(self, code: Code, w: tirx.Buffer) -> list[tirx.Expr]:
-        """What sums start from, besides the bias."""
-        header = code.view("start", w, 0, self.least, "int32")
-        return [code.let("s", load(header, first, self.lanes)) for first in range(0, self.least, self.lanes)]
+    def weights(self, code: Code, w: tirx.Buffer, taps: tuple[int, int], wide: int) -> list[tirx.Expr]:
+        """The weights of each column, each four taps, each vector of `wide` channels."""
+        size, lanes = GROUP * self.block, GROUP * self.lanes(wide)
+        quads = range(START_BYTES * self.block, START_BYTES * self.block + -(-taps[0] // GROUP) * taps[1] * size, size)
+        return [code.let("w", load(w, at + v, lanes)) for at in quads for v in range(0, GROUP * wide, lanes)]
 
-    def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
-        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
-        quads = -(-len(seen.rows) // GROUP)
+    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
+        """What sums start from, besides the bias."""
+        header = code.view("start", w, 0, wide, "int32")
+        lanes = self.lanes(wide)
+        return [code.let("s", load(header, first, lanes)) for first in range(0, wide, lanes)]
+
+    def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of channels."""
+        instruction, quads = self.instruction.of(seen.lanes), -(-len(seen.rows) // GROUP)
         known: dict[tuple[int, int], list[tirx.Expr]] = {}
         for sums, columns in zip(starts, seen.columns, strict=True):
             for j, column in enumerate(columns):
@@ -77,25 +85,24 @@ class DotColumns:
                     if seen.fill == -INT8_OFFSET and not any(seen.inside(row, column) for row in rows):
                         continue  # with 128 added they are 0
                     if (column, quad) not in known:
-                        known[column, quad] = self._join(code, [seen.vector(row, column) for row in rows])
+                        known[column, quad] = self._join(code, [seen.vector(row, column) for row in rows], seen.lanes)
                     for v, activations in enumerate(known[column, quad]):
-                        place = START_BYTES * self.least + ((j * quads + quad) * self.least + v * self.lanes) * GROUP
-                        weights = [load(w, place, self.instruction.bytes)]
-                        sums[v] = code.let("s", self.instruction.add(sums[v], weights, [activations]))
+                        factor = weights[(j * quads + quad) * len(sums) + v]
+                        sums[v] = code.let("s", instruction.add(sums[v], [factor], [activations]))
 
-    def _join(self, code: Code, rows: Sequence[tirx.Expr]) -> list[tirx.Expr]:
-        """Up to four rows of activations, channel by channel, as unsigned numbers.
+    def _join(self, code: Code, rows: Sequence[tirx.Expr], wide: int) -> list[tirx.Expr]:
+        """Up to four rows of `wide` activations, channel by channel, as unsigned numbers.
 
         By fours of channels first, then within each 16 bytes: what processors have instructions for.
         """
+        lanes, quarter = self.lanes(wide), wide // 4
         rows = [*rows, *[rows[-1]] * (GROUP - len(rows))]  # by weights that are 0
-        words = [tirx.reinterpret(f"int32x{self.least // 4}", row) for row in rows]
+        words = [tirx.reinterpret(f"int32x{quarter}", row) for row in rows]
         result = []
-        for first in range(0, self.least, self.lanes):
-            fours = range(first // 4, (first + self.lanes) // 4)
-            near = shuffle(words, [n * (self.least // 4) + four for four in fours for n in range(GROUP)])
-            near = tirx.reinterpret(f"int8x{4 * self.lanes}", near)
-            turns = [16 * four + 4 * n + c for four in range(len(fours)) for c in range(4) for n in range(GROUP)]
-            unsigned = tirx.bitwise_xor(shuffle([near], turns), constant(-INT8_OFFSET, "int8", 4 * self.lanes))
+        for first in range(0, quarter, lanes // 4):
+            near = shuffle(words, [n * quarter + first + four for four in range(lanes // 4) for n in range(GROUP)])
+            near = tirx.reinterpret(f"int8x{4 * lanes}", near)
+            turns = [16 * four + 4 * n + c for four in range(lanes // 4) for c in range(4) for n in range(GROUP)]
+            unsigned = tirx.bitwise_xor(shuffle([near], turns), constant(-INT8_OFFSET, "int8", 4 * lanes))
             result.append(code.let("d", unsigned))
         return result

@@ -30,8 +30,13 @@ class NeonTaps:
 
     neon: Neon
     groups: tuple[tuple[int, ...], ...]
-    lanes: int = 4
     least: int = 8  # channels that a vector of activations has at least
+    channel_bytes: int = 1  # of a panel, from one channel to the next
+
+    def lanes(self, wide: int) -> int:
+        """Sums in a vector, for `wide` channels."""
+        del wide
+        return 4
 
     @property
     def packing(self) -> Packing:
@@ -42,16 +47,18 @@ class NeonTaps:
         """Multiplications of one pixel, of as many channels as a vector of activations has."""
         return taps[0] * taps[1]
 
-    def start(self, code: Code, w: tirx.Buffer) -> list[tirx.Expr]:
+    def weights(self, code: Code, w: tirx.Buffer, taps: tuple[int, int], wide: int) -> list[tirx.Expr]:
+        """The weights of each tap, of `wide` channels."""
+        return [code.let("w", load(w, tap * BLOCK, wide)) for tap in range(taps[0] * taps[1])]
+
+    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
         """What sums start from, besides the bias: nothing."""
-        del code, w
+        del code, w, wide
         return []
 
-    def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
-        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
-        wide = len(starts[0]) * self.lanes
-        count = len(seen.rows) * len(seen.columns[0])
-        weights = [code.let("w", load(w, tap * BLOCK, wide)) for tap in range(count)]
+    def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of channels."""
+        wide = seen.lanes
         places = [[(row, column) for row in seen.rows for column in columns] for columns in seen.columns]
         activations = {place: seen.vector(*place) for taps in places for place in taps}
         for sums, taps in zip(starts, places, strict=True):
@@ -94,8 +101,14 @@ class WordPairs:
     A column of the image is made words once, for all pixels that see it.
     """
 
-    lanes: int
+    words: int  # in a vector
     least: int = BLOCK
+    channel_bytes: int = 2  # of a panel, from one channel to the next
+
+    def lanes(self, wide: int) -> int:
+        """Sums in a vector, for `wide` channels."""
+        del wide
+        return self.words
 
     @property
     def packing(self) -> Packing:
@@ -105,15 +118,20 @@ class WordPairs:
         """Multiplications of one pixel, of as many channels as a vector of activations has."""
         return taps[0] * taps[1]
 
-    def start(self, code: Code, w: tirx.Buffer) -> list[tirx.Expr]:
+    def weights(self, code: Code, w: tirx.Buffer, taps: tuple[int, int], wide: int) -> list[tirx.Expr]:
+        """The weights of each column, each pair of taps, each vector of channels."""
+        count, size = -(-taps[0] // 2) * taps[1] * wide // self.words, 2 * self.words
+        return [code.let("w", tirx.Cast(f"int16x{size}", load(w, n * size, size))) for n in range(count)]
+
+    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
         """What sums start from, besides the bias: nothing."""
-        del code, w
+        del code, w, wide
         return []
 
-    def write(self, code: Code, seen: Seen, w: tirx.Buffer, starts: Sequence[list[tirx.Expr]]) -> None:
-        """Add to the sums of neighbouring pixels, given as vectors of `lanes` channels."""
-        pairs = -(-len(seen.rows) // 2)
-        name = f"llvm.x86.{PMADDWD[self.lanes]}"
+    def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
+        """Add to the sums of neighbouring pixels, given as vectors of channels."""
+        pairs, vectors = -(-len(seen.rows) // 2), BLOCK // self.words
+        name = f"llvm.x86.{PMADDWD[self.words]}"
         known: dict[int, list[list[tirx.Expr]]] = {}
         for sums, columns in zip(starts, seen.columns, strict=True):
             for j, column in enumerate(columns):
@@ -121,9 +139,8 @@ class WordPairs:
                     known[column] = [self._words(code, seen, column, pair) for pair in range(pairs)]
                 for pair in range(pairs):
                     for v, words in enumerate(known[column][pair]):
-                        place = ((j * pairs + pair) * BLOCK + v * self.lanes) * 2
-                        weights = tirx.Cast(f"int16x{2 * self.lanes}", load(w, place, 2 * self.lanes))
-                        products = tirx.call_llvm_pure_intrin(f"int32x{self.lanes}", name, words, weights)
+                        factor = weights[(j * pairs + pair) * vectors + v]
+                        products = tirx.call_llvm_pure_intrin(f"int32x{self.words}", name, words, factor)
                         sums[v] = code.let("s", sums[v] + products)
 
     def _words(self, code: Code, seen: Seen, column: int, pair: int) -> list[tirx.Expr]:
@@ -132,9 +149,9 @@ class WordPairs:
         if 2 * pair + 1 < len(seen.rows):
             lower = seen.vector(seen.rows[2 * pair + 1], column)
         parts = []
-        for first in range(0, BLOCK, self.lanes):
-            turns = [lane for c in range(first, first + self.lanes) for lane in (c, BLOCK + c)]
-            parts.append(code.let("d", tirx.Cast(f"int16x{2 * self.lanes}", shuffle([upper, lower], turns))))
+        for first in range(0, BLOCK, self.words):
+            turns = [lane for c in range(first, first + self.words) for lane in (c, BLOCK + c)]
+            parts.append(code.let("d", tirx.Cast(f"int16x{2 * self.words}", shuffle([upper, lower], turns))))
         return parts
 
 

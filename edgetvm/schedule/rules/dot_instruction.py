@@ -11,6 +11,7 @@ from edgetvm.schedule.rules.write_code import Code, constant, lanes_of, load, sh
 
 INT8_OFFSET = 128
 BYTE = 8
+WIDEST = 16  # sums in a vector
 SIGN_BITS = -0x7F7F7F80  # of four bytes
 
 
@@ -33,6 +34,12 @@ class DotInstruction:
     @property
     def bytes(self) -> int:
         return 4 * self.lanes
+
+    def of(self, channels: int) -> DotInstruction:
+        """The same for half as many sums, if that is enough for some channels and there is one."""
+        if not self.offset or self.lanes != WIDEST or channels > WIDEST // 2:
+            return self
+        return vpdpbusd(WIDEST // 2)
 
     def weights(self, code: Code, panel: tirx.Buffer, place: tirx.Expr | int) -> list[tirx.Expr]:
         """One group of weights, of as many channels as there are lanes."""
@@ -93,8 +100,13 @@ def dot_instruction(machine: Machine) -> DotInstruction | None:
     if machine.dot == "sdot":
         return DotInstruction(f"llvm.aarch64.neon.sdot.v{lanes}i32.v{4 * lanes}i8", lanes, 4, 0, 1)
     if machine.dot == "vpdpbusd":
-        return DotInstruction(f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", lanes, 1, INT8_OFFSET, 1)
+        return vpdpbusd(lanes)
     if machine.dot == "pmaddwd":
         names = {4: "sse2.pmadd.wd", 8: "avx2.pmadd.wd", 16: "avx512.pmaddw.d.512"}
         return DotInstruction(f"llvm.x86.{names[lanes]}", lanes, 1, 0, 2)
     return None
+
+
+def vpdpbusd(lanes: int) -> DotInstruction:
+    """The instruction of that name on vectors of any size."""
+    return DotInstruction(f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", lanes, 1, INT8_OFFSET, 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows
+from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_plan import DotPlan
 from edgetvm.schedule.rules.dot_window import GROUP, Load, loads_of, over_runs
 from edgetvm.schedule.rules.neon_instructions import Neon
@@ -38,12 +39,17 @@ class TileWriter:
     channels: int
 
     @property
+    def instruction(self) -> DotInstruction:
+        """The one for as many channels as there are."""
+        return self.plan.instruction.of(self.channels)
+
+    @property
     def vectors(self) -> int:
-        return -(-self.channels // self.plan.instruction.lanes)
+        return -(-self.channels // self.instruction.lanes)
 
     def write(self, place: TilePlace) -> None:
         """All of it."""
-        code, plan, lanes = self.code, self.plan, self.plan.instruction.lanes
+        code, plan, lanes = self.code, self.plan, self.instruction.lanes
         neon = Neon("aarch64") if plan.instruction.unit > 1 else None
         by_bytes = neon is not None and str(plan.kernel.out.buffer.dtype) == "int8"
         widths = tuple(width for width in (16, 8, 4, 1) if by_bytes or width <= lanes)
@@ -66,7 +72,7 @@ class TileWriter:
         return [number(pixel * self.vectors + vector)]
 
     def _start(self, acc: tirx.Buffer, place: TilePlace, epilogue: ChannelEpilogue | None) -> None:
-        code, plan, lanes = self.code, self.plan, self.plan.instruction.lanes
+        code, plan, lanes = self.code, self.plan, self.instruction.lanes
         values: list[tirx.Expr] = [constant(0, "int32", lanes)] * self.vectors
         if plan.header:
             header = code.view("start", place.weights, 0, plan.tile.columns, "int32")
@@ -94,7 +100,7 @@ class TileWriter:
     def _unrolled(
         self, acc: tirx.Buffer, place: TilePlace, x: tirx.Buffer, x_at: Offset, w_at: Offset, loads: list[Load]
     ) -> None:
-        code, instruction, group_bytes = self.code, self.plan.instruction, self.plan.group_bytes
+        code, instruction, group_bytes = self.code, self.instruction, self.plan.group_bytes
         known: dict[int, list[list[tirx.Expr]]] = {}  # what one pixel reads as one tap, another reads as the next
         for one in loads:
             for byte in (p * place.step + one.x for p in range(self.pixels)):
