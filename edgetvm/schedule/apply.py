@@ -10,6 +10,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.batched_product import batched_product
 from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_panels import dot_panels
@@ -41,6 +42,7 @@ RULES: list[Rule] = [
     winograd,
     channel_window,
     matrix_tile,
+    batched_product,
     row_pass,
     register_tile,
     elementwise,
