@@ -152,6 +152,16 @@ def test_borders_are_peeled_without_a_copy(target: str, channels: int) -> None:
     assert scratch[1] > 0  # a body for each of 49 places at the border would be too much code
 
 
+@pytest.mark.parametrize("target", ["host", "cortex-a53"])
+@pytest.mark.parametrize("size", [(18, 18, 96), (70, 70, 48)])
+def test_threads_share_channels_or_rows(target: str, size: tuple[int, int, int]) -> None:
+    """Rows where the image is larger than the first cache, else channels."""
+    layer = depthwise((1, *size), SAME, "relu")
+    text = schedule(layer.body, layer.inputs(), target).only.func.script()
+    assert "T.parallel" in text
+    check([layer], target)
+
+
 @pytest.mark.parametrize(
     ("target", "channels", "register", "halves"),
     [("x86-64-v4-vnni", 16, "zmm", 1), ("x86-64-v4-vnni", 8, "ymm", 1), ("x86-64-v3-vnni", 16, "ymm", 2)],

@@ -99,6 +99,13 @@ def test_instructions(target: str, wanted: str, layer: Layer) -> None:
     assert used["smulh"] == used["mul"] == 0  # requantization is done in vectors
 
 
+def test_threads_share_strips_or_panels() -> None:
+    layers = [Layer((1, 32, 32, 16), 32, SAME, "requantize"), Layer((196, 64), 96, None, "relu")]
+    for layer in layers:
+        assert "T.parallel" in schedule(layer.body, layer.inputs(), "cortex-a53").only.func.script()
+    check(layers, "cortex-a53")
+
+
 def test_first_layers_make_one_run_of_a_row() -> None:
     """Three taps of three channels are nine neighbouring bytes."""
     layer = Layer((1, 9, 9, 3), 16, Window((3, 3), (2, 2), (0, 0, 1, 1)), "relu")

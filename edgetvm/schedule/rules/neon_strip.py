@@ -53,13 +53,17 @@ class Strip:
         return copy, x.base
 
 
-def strip_of(kernel: DotKernel, machine: Machine, odd: bool) -> Strip:
-    """As many rows as a copy may have; all of them without one. `odd` depths are copied even without a border."""
+def strip_of(kernel: DotKernel, machine: Machine, odd: bool, least: int = 1) -> Strip:
+    """As many rows as a copy may have, in `least` strips if there are so many rows; all of them without a copy.
+
+    `odd` depths are copied even without a border.
+    """
     rows = kernel.extents[1]
     if kernel.border is None and not odd:
         return Strip(kernel, rows, copied=False)
     limit = copy_limit(kernel, machine)
-    height = max((h for h in range(1, rows + 1) if strip_bytes(kernel, h) <= limit), default=1)
+    most = max(rows // least, 1)
+    height = max((h for h in range(1, most + 1) if strip_bytes(kernel, h) <= limit), default=1)
     strips = -(-rows // height)
     return Strip(kernel, -(-rows // strips), copied=True)
 

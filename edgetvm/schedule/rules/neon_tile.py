@@ -14,6 +14,7 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
+from edgetvm.schedule.rules.dot_plan import SHARES
 from edgetvm.schedule.rules.dot_window import GROUP, Load, Window, loads_of, over_runs, window_of
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form, Tile
@@ -27,7 +28,10 @@ VECTOR = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """How a kernel is computed: tiles of `rows` x `columns`, their form, and how many products join in 16 bits."""
+    """How a kernel is computed: tiles of `rows` x `columns`, their form, and how many products join in 16 bits.
+
+    If it is `shared`, threads take strips of rows, or panels where there is one strip.
+    """
 
     kernel: DotKernel
     neon: Neon
@@ -39,6 +43,7 @@ class Plan:
     loads: list[tuple[int, int, list[Load]]]
     panels: Panels
     strip: Strip
+    shared: bool = False
 
 
 def neon_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
@@ -63,7 +68,9 @@ def neon_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
 def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequence[np.ndarray]) -> Plan:
     """Choose the tile."""
     window = window_of(kernel, VECTOR // GROUP)
-    strip = strip_of(kernel, machine, window.length % GROUP != 0)
+    least = machine.recipe.parallel_operations
+    shared = bool(least) and kernel.products // GROUP >= least
+    strip = strip_of(kernel, machine, window.length % GROUP != 0, SHARES if shared else 1)
     pixels = kernel.extents[2] if kernel.extents[0] * kernel.extents[1] > 1 else kernel.pixels
     best: tuple[float, int, int, Form] | None = None
     for form in (Form(by_eight=True), Form(by_eight=False)):
@@ -80,7 +87,7 @@ def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequenc
     chain = form.longest_chain([panels.pack(array) for array in weights], 2 if form.by_eight else 4)
     most = max(machine.recipe.unrolled_operations * 8 // (rows * columns), GROUP)
     loads = loads_of(window, VECTOR // GROUP, strip.copied, most)
-    return Plan(kernel, neon, form, rows, columns, chain, window, loads, panels, strip)
+    return Plan(kernel, neon, form, rows, columns, chain, window, loads, panels, strip, shared)
 
 
 def tile_cost(
@@ -125,11 +132,11 @@ class Writer:
         whole, rest = divmod(kernel.channels, plan.columns)
         with code.loop("b", kernel.extents[0]) as b:
             for count, height, first in strip.pieces:
-                with code.loop("strip", count) as number:
+                with code.loop("strip", count, plan.shared) as number:
                     y0 = first + number * strip.height
                     x, at = strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
                     if whole:
-                        with code.loop("panel", whole) as panel:
+                        with code.loop("panel", whole, plan.shared and not strip.copied) as panel:
                             self._rows(x, at, b, y0, height, panel, plan.columns)
                     if rest:
                         self._rows(x, at, b, y0, height, whole, rest)
