@@ -16,6 +16,7 @@ import tvm_ffi
 from tvm import s_tir, tirx
 from tvm.tirx.buffer import buffer_data_pointer_type
 
+from edgetvm.codegen.helium import without_scaled_conversions
 from edgetvm.errors import UnsupportedError
 
 # Arrays up to this size stay on the kernel's stack: mostly scalars of a reduction, which the
@@ -85,8 +86,10 @@ def _lower(name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: b
         module = tirx.transform.BindTarget(target.with_host(target))(module)
         module = tvm.transform.Sequential(_passes())(module)
     kernel = _take_pointers(name, module[name], noalias and bool(func.attrs.get("tirx.noalias", True)))
-    lowered = tirx.transform.LowerIntrin()(tvm.IRModule({name: kernel.func}))
-    return replace(kernel, func=lowered[name], place=place)
+    lowered = tirx.transform.LowerIntrin()(tvm.IRModule({name: kernel.func}))[name]
+    if str(target.attrs.get("mtriple", "")).startswith("thumb"):
+        lowered = without_scaled_conversions(lowered)
+    return replace(kernel, func=lowered, place=place)
 
 
 def build(kernels: Sequence[LoweredKernel], target: tvm.target.Target) -> tvm.runtime.Module:

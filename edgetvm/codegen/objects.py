@@ -9,7 +9,7 @@ import tvm
 
 from edgetvm.codegen.c_source import emit_kernels
 from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
-from edgetvm.codegen.lower import LoweredKernel, build
+from edgetvm.codegen.kernel_objects import kernel_objects
 from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
@@ -54,11 +54,11 @@ def compile_objects(
     }
     for name, content in files.items():
         (sources / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    kernels = [_kernels(code.kernels, compiler, work / f"{code.name}_kernels.o")]
+    objects = kernel_objects(code.kernels, compiler, work)
     for entry in code.variants:
-        if entry.kernels:
-            own = variant_target(target, entry.variant)
-            kernels.append(_kernels(entry.kernels, own, work / f"{code.name}_kernels_{entry.variant.name}.o"))
+        objects += kernel_objects(entry.kernels, variant_target(target, entry.variant), work)
+    roots = [kernel.name for kernel in code.all_kernels]
+    kernels = [link_relocatable(objects, work / f"{code.name}_kernels.o", roots)] if objects else []
     include = runtime_dir() / "include"
     texts = [sources / f"{code.name}.c", sources / f"{code.name}_weights.S"]
     glue = compile_sources(texts, work, target, include_dirs=[include, sources], libc=libc)
@@ -72,12 +72,8 @@ def variant_target(target: Target, variant: Variant) -> tvm.target.Target:
     return tvm_target(target.with_variant(variant))
 
 
-def _kernels(kernels: Sequence[LoweredKernel], target: tvm.target.Target, path: Path) -> Path:
-    build(list(kernels), target).write_to_file(str(path))
-    return path
-
-
-def link_relocatable(objects: list[Path], out: Path) -> Path:
-    """Join object files into one."""
-    run_zig(["ld.lld", "-r", *map(str, objects), "-o", str(out)])
+def link_relocatable(objects: list[Path], out: Path, roots: Sequence[str] = ()) -> Path:
+    """Join object files into one; with `roots`, what none of these symbols needs is left out."""
+    kept = ["--gc-sections", *(part for root in roots for part in ("-u", root))] if roots else []
+    run_zig(["ld.lld", "-r", *kept, *map(str, objects), "-o", str(out)])
     return out

@@ -221,5 +221,5 @@ def _widens(node: tirx.Cast) -> bool:
 
 def _is_piece(node: tirx.Shuffle) -> bool:
     """Whether neighbouring lanes are taken: a part of a register, which instructions can name."""
-    lanes = [int(lane.value) for lane in node.indices]
-    return lanes == list(range(lanes[0], lanes[0] + len(lanes)))
+    lanes = node.indices
+    return int(lanes[-1].value) - int(lanes[0].value) == len(lanes) - 1

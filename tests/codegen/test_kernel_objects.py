@@ -1,0 +1,77 @@
+"""Objects of kernels: compiled once for what they are made from, and the same bytes from the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import tvm
+from tvm import te, tirx
+
+from edgetvm.codegen import kernel_objects as module
+from edgetvm.codegen.kernel_objects import kernel_objects, prune
+from edgetvm.codegen.lower import LoweredKernel, build, lower
+from edgetvm.target.load import load_target
+from edgetvm.target.tvm_target import tvm_target
+
+
+def kernel(target: tvm.target.Target, *, step: float = 1.0, name: str = "add") -> LoweredKernel:
+    x = te.placeholder((16,), name="x")
+    func: tirx.PrimFunc = te.create_prim_func([x, te.compute((16,), lambda i: x[i] + step, name="y")])
+    return lower(name, func, target)
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An empty cache, and the names of the kernels that are compiled from now on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    names: list[str] = []
+
+    def noted(kernels: list[LoweredKernel], target: tvm.target.Target) -> tvm.runtime.Module:
+        names.extend(each.name for each in kernels)
+        return build(kernels, target)
+
+    monkeypatch.setattr(module, "build", noted)
+    return names
+
+
+def objects(kernels: list[LoweredKernel], target: tvm.target.Target, folder: Path) -> list[bytes]:
+    folder.mkdir()
+    return [path.read_bytes() for path in kernel_objects(kernels, target, folder)]
+
+
+def test_what_is_known_is_not_compiled_again(compiled: list[str], tmp_path: Path) -> None:
+    target = tvm_target(load_target("host"))
+    first = objects([kernel(target), kernel(target, name="more")], target, tmp_path / "a")
+    assert compiled == ["add", "more"]
+    assert objects([kernel(target), kernel(target, name="more")], target, tmp_path / "b") == first
+    assert compiled == ["add", "more"]
+
+
+def test_another_body_name_or_target_is_another_object(compiled: list[str], tmp_path: Path) -> None:
+    host, arm = (tvm_target(load_target(name)) for name in ("host", "cortex-a53"))
+    found = [
+        objects([kernel(target, **given)], target, tmp_path / str(i))[0]
+        for i, (target, given) in enumerate([(host, {}), (host, {"step": 2.0}), (host, {"name": "more"}), (arm, {})])
+    ]
+    assert len(compiled) == 4
+    assert len(set(found)) == 4
+
+
+def test_without_a_cache_kernels_are_compiled_each_time(
+    compiled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    target = tvm_target(load_target("host"))
+    assert objects([kernel(target)], target, tmp_path / "a") == objects([kernel(target)], target, tmp_path / "b")
+    assert compiled == ["add", "add"]
+
+
+def test_the_oldest_go_first(tmp_path: Path) -> None:
+    for age, name in enumerate(["new", "old", "oldest"]):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
+    prune(tmp_path.iterdir(), 250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
