@@ -1,6 +1,6 @@
 """The public functions: each joins the layers for one thing a user wants."""
 
-from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, compile  # noqa: A004
+from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, PRECISIONS, compile  # noqa: A004
 from edgetvm.api.debug import DEBUG_SCHEMES, debug_accuracy
 from edgetvm.api.describe import inspect, targets
 from edgetvm.api.package import Package, load
@@ -15,6 +15,7 @@ __all__ = [
     "LIBCS",
     "METRICS",
     "OPTIMIZE",
+    "PRECISIONS",
     "SCHEMES",
     "Package",
     "compile",

@@ -27,12 +27,13 @@ from edgetvm.passes.quantize.options import SCHEMES
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.schedule.variants import schedule_variants
 from edgetvm.target.load import load_target
-from edgetvm.target.tvm_target import tvm_c_target, tvm_target
+from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
 from edgetvm.target.types import Target
 
 FORMATS = ("library", "object", "c")
 OPTIMIZE = ("size", "speed", "balanced")
 LIBCS = ("gnu", "musl")
+PRECISIONS = ("fp32", "fp16")
 
 # Bytes. Linux: a cache line, and the widest vector. Cortex-M: its widest element.
 _ARENA_ALIGN = {"linux": 64, "none": 8}
@@ -47,6 +48,7 @@ def compile(  # noqa: A001
     shapes: Mapping[str, Sequence[int]] | None = None,
     format: str = "library",  # noqa: A002
     optimize: str = "balanced",
+    precision: str = "fp32",
     libc: str | None = None,
     recipe: str | Path | None = None,
     quantize: str | None = None,
@@ -74,6 +76,7 @@ def compile(  # noqa: A001
     shapes           freezes dynamic dimensions: {"input": [1, 3, 224, 224]}
     format           "library" (static, and shared for Linux), "object" or "c" (portable C99, kernels included)
     optimize         "size", "speed" or "balanced"
+    precision        arithmetic of a float model: "fp32", or "fp16" on a core that has it
     libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
     recipe           a TOML file of schedule numbers instead of the shipped one
     quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
@@ -92,6 +95,7 @@ def compile(  # noqa: A001
     model, output, shapes = Path(model), Path(output), shapes or {}
     chosen = load_target(str(target))
     libc = _check_options(chosen, format, optimize, libc)
+    _check_precision(chosen, format, precision, quantize)
     if quantize is None and calibration is not None:
         raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
     if quantize is None and input_type is not None:
@@ -104,6 +108,7 @@ def compile(  # noqa: A001
         "target": chosen.name,
         "format": format,
         "optimize": optimize,
+        "precision": precision,
         "libc": libc,
         "shapes": {key: [int(extent) for extent in value] for key, value in sorted(shapes.items())},
         "recipe": sha256(Path(recipe)) if recipe and Path(recipe).is_file() else None,
@@ -159,7 +164,7 @@ def compile(  # noqa: A001
         imported = import_model(quantized or model, {} if quantized else shapes)
         imported = replace(imported, name=model_name(name or model.stem))
         stages.begin()
-        optimized = _with_pixels(optimize_graph(imported, integer_io), pixels)
+        optimized = _with_pixels(optimize_graph(imported, integer_io, precision == "fp16"), pixels)
         if require_integer:
             _refuse_floats(model, optimized)
         program = extract_program(optimized.module, optimized.sources)
@@ -238,6 +243,21 @@ def _refuse_floats(model: Path, optimized: OptimizedModel) -> None:
     if lines:
         count = "1 operator is" if len(lines) == 1 else f"{len(lines)} operators are"
         raise UnsupportedError(f"{model.name}: {count} left in float: {lines[0]}", "\n".join(lines[1:]) or None)
+
+
+def _check_precision(target: Target, form: str, precision: str, quantize: str | None) -> None:
+    """Refuse half precision where a core, a format or a model has none."""
+    if precision not in PRECISIONS:
+        raise TargetError(f"--precision {precision}: choose from {', '.join(PRECISIONS)}")
+    if precision == "fp32":
+        return
+    if quantize is not None:
+        raise DataError(f"--precision {precision} is for float models, --quantize {quantize} gives another", None)
+    if form == "c":
+        raise TargetError(f"--precision {precision}: C99 has no type of half precision", "leave --format c out")
+    if target.processor.arch != "aarch64" or "fullfp16" not in llvm_features(target.processor):
+        hint = "cortex-a55, cortex-a76 and cortex-a710 have it"
+        raise TargetError(f"--precision {precision}: {target.name} has no arithmetic of half precision", hint)
 
 
 def _check_options(target: Target, form: str, optimize: str, libc: str | None) -> str | None:

@@ -61,8 +61,9 @@ class Variant:
 class Package:
     """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c.
 
-    `shapes` froze the model's dynamic dimensions; `integer` tells that it was compiled from a quantized graph,
-    `integer_io` that its inputs and outputs are integers where the model's are float.
+    `precision` is that of float arithmetic, fp32 or fp16. `shapes` froze the model's dynamic dimensions; `integer`
+    tells that it was compiled from a quantized graph, `integer_io` that its inputs and outputs are integers where
+    the model's are float.
     """
 
     folder: Path
@@ -79,6 +80,7 @@ class Package:
     integer: bool
     integer_io: bool
     variants: tuple[Variant, ...] = ()  # the best last
+    precision: str = "fp32"
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -161,6 +163,7 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
         integer=manifest["integer"] is not None,
         integer_io=bool(manifest["options"]["integer_io"]),
+        precision=str(manifest["options"].get("precision", "fp32")),
         variants=tuple(map(_variant, manifest.get("variants", ()))),
     )
 

@@ -12,6 +12,7 @@ from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.legalize import LEGALIZE
 from edgetvm.passes.elementwise_kernel import MarkElementwise
+from edgetvm.passes.half import ToHalf
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
 from edgetvm.passes.provenance import trace_sources
@@ -39,9 +40,9 @@ class OptimizedModel:
     model: ImportedModel
 
 
-def graph_passes() -> list[tvm.transform.Pass]:
+def graph_passes(half: bool = False) -> list[tvm.transform.Pass]:
     """Passes on operators."""
-    return [SinkTransposes(), relax.transform.DeadCodeElimination()]
+    return [SinkTransposes(), *([ToHalf()] * half), relax.transform.DeadCodeElimination()]
 
 
 def loop_passes() -> list[tvm.transform.Pass]:
@@ -54,17 +55,20 @@ def loop_passes() -> list[tvm.transform.Pass]:
     ]
 
 
-def optimize(model: ImportedModel, integer_io: bool = False) -> OptimizedModel:
+def optimize(model: ImportedModel, integer_io: bool = False, half: bool = False) -> OptimizedModel:
     """Run the pipeline on an imported model: operators in, fused kernels out. Quantized ones become integer.
 
     `integer_io` gives the border of a quantized model integers too. Raises UnsupportedError for a float model then.
+    `half` computes floats in half precision.
     """
     lowered = lower_to_integers(model, integer_io) if is_quantized(model.module) else None
     if lowered is None and integer_io:
         raise UnsupportedError(f"{model.name} is a float model: it has no integer inputs", "give --quantize int8 too")
+    if lowered is not None and half:
+        raise UnsupportedError(f"{model.name} is a quantized model: half precision is for float ones", "leave it fp32")
     model = model if lowered is None else lowered.model
     with tvm.transform.PassContext(opt_level=3):
-        operators = tvm.transform.Sequential(graph_passes())(model.module)
+        operators = tvm.transform.Sequential(graph_passes(half))(model.module)
         before = tvm.transform.Sequential(loop_passes())(operators)
         after = relax.transform.FuseOps(fuse_opt_level=2)(before)
         fused = relax.transform.FuseTIR()(after)

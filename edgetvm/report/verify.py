@@ -83,7 +83,7 @@ def _compare(
         if checker is not None and measurement.taps is not None:
             for row, sample in enumerate(inputs):
                 checker.check(_codes(package, sample), [[output[row] for output in call] for call in measurement.taps])
-    errors = compare(reference, actual)
+    errors = compare(reference, actual, package.precision == "fp16")
     furthest = worst(errors)
     kernels = () if checker is None else checker.errors
     mismatches = None if checker is None else sum(kernel.wrong or 0 for kernel in kernels)

@@ -17,6 +17,7 @@ from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.functions_apart import functions_apart
+from edgetvm.schedule.rules.half_tile import half_tile
 from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
@@ -41,6 +42,7 @@ RULES: list[Rule] = [
     functions_apart,
     winograd,
     channel_window,
+    half_tile,
     matrix_tile,
     batched_product,
     row_pass,
