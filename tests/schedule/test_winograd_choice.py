@@ -12,7 +12,8 @@ from edgetvm.codegen.lower import build, lower
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine, machine_for
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.winograd_plan import WinogradPlan, plans_of
+from edgetvm.schedule.rules.winograd_choice import plans_of
+from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import FORMS
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target

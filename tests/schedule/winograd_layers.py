@@ -13,7 +13,8 @@ from tvm import relax
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.winograd_plan import WinogradPlan, plans_of
+from edgetvm.schedule.rules.winograd_choice import plans_of
+from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import Winograd
 from tests.schedule import reference
 from tests.schedule.kernels import Emit, Scheduled, schedule

@@ -18,10 +18,11 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
 from edgetvm.schedule.rules.winograd_block import Block
+from edgetvm.schedule.rules.winograd_choice import choose_plan
 from edgetvm.schedule.rules.winograd_code import where
 from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace, channel_pieces
 from edgetvm.schedule.rules.winograd_output import OutputWriter
-from edgetvm.schedule.rules.winograd_plan import WinogradPlan, choose_plan
+from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import TAPS
 from edgetvm.schedule.rules.write_code import Code, Offset, number, store
 from edgetvm.schedule.types import Constants, Loops
