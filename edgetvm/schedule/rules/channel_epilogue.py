@@ -10,8 +10,9 @@ from typing import TypeAlias
 from tvm import tirx
 from tvm.ir import TensorLoad
 
-from edgetvm.schedule.rules.dot_epilogue import Lift, find_start
+from edgetvm.schedule.rules.dot_epilogue import find_start
 from edgetvm.schedule.rules.dot_kernel import Access, DotKernel
+from edgetvm.schedule.rules.lift_epilogue import Lift
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.write_code import Code, Offset, load, store
 

@@ -12,8 +12,8 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
-from edgetvm.schedule.rules.depthwise_products import BLOCK, DepthwiseProducts, depthwise_products
-from edgetvm.schedule.rules.depthwise_seen import Seen
+from edgetvm.schedule.rules.depthwise_products import DepthwiseProducts, depthwise_products
+from edgetvm.schedule.rules.depthwise_seen import BLOCK, Seen
 from edgetvm.schedule.rules.depthwise_tiles import Tiles, tiles_of
 from edgetvm.schedule.rules.depthwise_window import Run
 from edgetvm.schedule.rules.dot_epilogue import can_lift

@@ -9,6 +9,8 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, shuffle
 
+BLOCK = 16  # channels of a panel of weights
+
 
 @dataclass(frozen=True)
 class Seen:
