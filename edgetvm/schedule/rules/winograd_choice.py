@@ -30,21 +30,26 @@ def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
 
 
 def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[WinogradPlan]:
-    """Every block of sums that the registers hold, with bands large enough to share weights, within the scratch."""
-    plans = [
-        _within(WinogradPlan(kernel, form, machine, 1, 1, rows, vectors), machine.recipe.winograd_bytes)
-        for rows, vectors in block_sizes(kernel.channels, machine)
-    ]
+    """Every block of sums that the registers hold, in bands large enough to share weights, within the scratch.
+
+    Weights that no cache keeps are read again for every band: for them also in the largest bands.
+    """
+    plans: list[WinogradPlan] = []
+    for rows, vectors in block_sizes(kernel.channels, machine):
+        plan = WinogradPlan(kernel, form, machine, 1, 1, rows, vectors)
+        plans.append(_within(plan, machine.recipe.winograd_tiles))
+        if _memory_cost(_weight_bytes(plan), machine):
+            plans.append(_within(plan, plan.tile_rows * plan.tile_columns))
     return [plan for plan in plans if plan.rows <= plan.tiles]
 
 
-def _within(plan: WinogradPlan, scratch: int) -> WinogradPlan:
-    """The plan with as few tiles at a time as share their weights well, and fewer where `scratch` bytes are too few."""
-    spans = next(n for n in range(1, plan.tile_columns + 1) if _fits(_in_spans(plan, n), scratch))
+def _within(plan: WinogradPlan, tiles: int) -> WinogradPlan:
+    """The plan with at least so many tiles at a time, fewer where scratch is short."""
+    spans = next(n for n in range(1, plan.tile_columns + 1) if _fits(_in_spans(plan, n)))
     plan = _in_spans(plan, spans)
     for band in range(2, plan.tile_rows + 1):
         more = replace(plan, band=band)
-        if spans > 1 or plan.tiles >= plan.machine.recipe.winograd_tiles or not _fits(more, scratch):
+        if spans > 1 or plan.tiles >= tiles or not _fits(more):
             break
         plan = more
     return plan
@@ -54,8 +59,12 @@ def _in_spans(plan: WinogradPlan, spans: int) -> WinogradPlan:
     return replace(plan, span=-(-plan.tile_columns // spans))
 
 
-def _fits(plan: WinogradPlan, scratch: int) -> bool:
-    return plan.scratch_bytes <= scratch or plan.tiles == 1
+def _fits(plan: WinogradPlan) -> bool:
+    """Whether the scratch is as small as the recipe wants it, and leaves half of the last cache to weights."""
+    machine, most = plan.machine, plan.machine.recipe.winograd_bytes
+    if machine.cache_bytes:
+        most = min(most, machine.cache_bytes[-1] // 2)
+    return plan.scratch_bytes <= most or plan.tiles == 1
 
 
 def plan_cost(plan: WinogradPlan) -> float:
@@ -67,10 +76,10 @@ def plan_cost(plan: WinogradPlan) -> float:
     block = plan.rows * plan.vectors
     step = step_cost(plan.rows, plan.vectors, machine)
     products = form.products * plan.panels * plan.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
-    weights = FLOAT_BYTES * form.products * kernel.depth * plan.panels * plan.columns
     band = products + plan.tiles * (once * depth + after * channels)
-    bands = kernel.extents[0] * plan.tile_rows / plan.band * plan.spans
-    return bands * max(band, _memory_cost(weights, machine))
+    computed = kernel.extents[0] * plan.tile_rows / plan.band * plan.spans * band
+    bands = kernel.extents[0] * plan.bands * plan.spans
+    return _beside(computed, bands * _memory_cost(_weight_bytes(plan), machine))
 
 
 def direct_cost(kernel: DotKernel, machine: Machine) -> float:
@@ -87,7 +96,16 @@ def direct_cost(kernel: DotKernel, machine: Machine) -> float:
     )
     weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
     whole = machine.lanes(FLOAT_BYTES) // plan.lanes
-    return max(images * height * TAPS**2 * kernel.depth * step / whole, _memory_cost(weights, machine))
+    return _beside(images * height * TAPS**2 * kernel.depth * step / whole, _memory_cost(weights, machine))
+
+
+def _beside(computed: float, moved: float) -> float:
+    """What both cost that run beside each other, if for the most part."""
+    return max(computed, moved) + min(computed, moved) / 4
+
+
+def _weight_bytes(plan: WinogradPlan) -> int:
+    return FLOAT_BYTES * plan.form.products * plan.kernel.depth * plan.panels * plan.columns
 
 
 def _memory_cost(weights: int, machine: Machine) -> float:
