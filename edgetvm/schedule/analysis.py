@@ -81,6 +81,17 @@ def writes_along(block: s_tir.SBlock, axis: Axis) -> int | None:
     return None if store is None else stride(store.indices, store.buffer.shape, axis)
 
 
+def uses_place(value: tirx.Expr, axes: Sequence[Axis]) -> bool:
+    """Whether the value depends on the iteration otherwise than through what it loads."""
+    found: list[tvm.ir.Var] = []
+
+    def skip(_load: TensorLoad) -> object:
+        return tvm_ffi.WalkResult.SKIP
+
+    tvm_ffi.structural_walk(value, ((TensorLoad, skip), (tvm.ir.Var, found.append)), order="pre")
+    return any(variable.same_as(axis.var) for variable in found for axis in axes)
+
+
 def has_call(block: s_tir.SBlock, *parts: str) -> bool:
     """Whether the body calls a function or intrinsic, given `parts`: one whose name has one of them."""
     found: list[object] = []

@@ -63,6 +63,13 @@ def test_large_products_are_shared_among_threads(target: str, shape: tuple[int, 
     assert_close(run(scheduled, [a, b]), a.astype(np.float64) @ b)
 
 
+def test_an_epilogue_that_depends_on_the_place_is_left_alone() -> None:
+    a, b = normal(6, 8), normal(8, 7)
+    scheduled = schedule(lambda p, emit: relax.op.tril(emit(relax.op.matmul(p[0], p[1]))), [a, b])
+    assert "batched_product" not in scheduled.rules or len(scheduled.rules) == 2
+    assert_close(run(scheduled, [a, b]), np.tril(a.astype(np.float64) @ b))
+
+
 def test_without_vectors_it_declines() -> None:
     a, b = normal(3, 8), normal(8, 8)
     scheduled = schedule(lambda p, emit: relax.op.matmul(p[0], p[1]), [a, b], "cortex-m4")

@@ -108,3 +108,12 @@ def test_short_rows_fill_vectors(target: str) -> None:
     bias = np.arange(3, dtype=np.float32)
     other = schedule(lambda p, emit: relax.op.add(p[0], relax.const(bias)), [x], target)  # not in step
     assert_close(run(other, [x]), x + bias, 1e-6)
+
+
+@pytest.mark.parametrize("target", MACHINES)
+@pytest.mark.parametrize("shape", [(6, 7), (4, 16), (3, 5, 9)])
+def test_values_that_depend_on_their_place(target: str, shape: tuple[int, ...]) -> None:
+    """A triangle: which elements are kept is told by the axes, not by what is loaded."""
+    x = values(shape, "float32")
+    scheduled = schedule(lambda p, emit: relax.op.tril(p[0], 1), [x], target)
+    assert_close(run(scheduled, [x]), np.tril(x, 1))

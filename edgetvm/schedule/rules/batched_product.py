@@ -55,6 +55,8 @@ def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
     end = facts.store_of(last)
     if end is None or (after is not None and (facts.reduction_axes(after) or not _in_order(after, inner))):
         return None
+    if after is not None and facts.uses_place(end.value, inner):
+        return None
     if [facts.extent(axis) for axis in inner] != [facts.extent(axis) for axis in rows]:
         return None
 

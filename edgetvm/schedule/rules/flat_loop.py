@@ -25,6 +25,8 @@ def flat_loop(sch: Schedule, machine: Machine) -> tirx.PrimFunc | None:
     store, axes = facts.store_of(body), list(body.iter_vars)
     if store is None or not axes or not facts.is_simple(body) or facts.reduction_axes(body):
         return None
+    if facts.uses_place(store.value, axes):
+        return None
     lanes = most_lanes(body, axes[-1], machine)
     if lanes == 1 or facts.extent(axes[-1]) % lanes == 0:
         return None
