@@ -10,6 +10,8 @@ from edgetvm.schedule.rules.depthwise_window import Lines, Run, lines_of, runs_o
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 
+VECTORS = 4  # of sums that a multiplication of 16 channels counts for, as on NEON
+
 
 @dataclass(frozen=True)
 class Tiles:
@@ -54,7 +56,7 @@ def tiles_of(kernel: DotKernel, operations: int, machine: Machine) -> Tiles:
 
 def pixels_at_a_time(width: int, operations: int, machine: Machine) -> int:
     """Pixels of a row that one body computes, which share loads: a divisor of the row if there is one."""
-    most = max(machine.recipe.unrolled_operations // (4 * operations), 1)
+    most = max(machine.recipe.unrolled_operations // (VECTORS * operations), 1)
     if machine.vector_registers < 2 * operations:  # activations to share would push the weights out
         return 1
     fitting = range(1, min(most, width) + 1)
