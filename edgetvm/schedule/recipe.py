@@ -43,6 +43,9 @@ class Recipe:
     matrix_loads          loads of activations that cost as much as one of the multiply-adds beside them
     matrix_weights        loads of activations that cost as much as one of weights
     line_operations       operations on one vector in the time in which memory brings 64 bytes
+    shared_columns        channels of a panel of int8 weights that several kinds of cores read
+    shared_columns_one    the same for kernels of one pixel
+    shared_rows           pixels of a tile at most of NEON without dot product on such panels
     """
 
     scalar_accumulators: int
@@ -69,6 +72,9 @@ class Recipe:
     matrix_tile: int = 16
     matrix_loads: int = 8
     matrix_weights: int = 3
+    shared_columns: int = 0
+    shared_columns_one: int = 0
+    shared_rows: int = 0
     sha256: str = ""  # of the file it was read from
 
 

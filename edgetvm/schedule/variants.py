@@ -11,16 +11,12 @@ from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal
 
 from edgetvm.schedule.apply import schedule_kernel
-from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.recipe import Machine, Recipe
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.simplify import inline_elementwise
 from edgetvm.schedule.types import Constants, ScheduledKernel
 
 LANES = 4
-# Eight pixels by eight channels fill the registers with sums by dot products as well as four by sixteen do; the
-# matrix product sorts fewer weights, and NEON without either has room for four pixels.
-SHARED_COLUMNS = 8
-COLUMNS_OF_ONE_PIXEL = 16  # the sums of one pixel alone hide the latency of a product
 
 
 def schedule_variants(
@@ -41,7 +37,7 @@ def schedule_variants(
 
 def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: Constants) -> list[ScheduledKernel]:
     """One PrimFunc for each machine, by rules that lay constants out alike."""
-    columns = shared_columns(func, constants) if len(machines) > 1 else 0
+    columns = shared_columns(func, machines[0].recipe, constants) if len(machines) > 1 else 0
     kernels: list[ScheduledKernel] = []
     for machine in machines:
         kernel = schedule_kernel(func, replace(machine, columns=columns), constants)
@@ -51,12 +47,12 @@ def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: 
     return kernels
 
 
-def shared_columns(func: tirx.PrimFunc, constants: Constants) -> int:
+def shared_columns(func: tirx.PrimFunc, recipe: Recipe, constants: Constants) -> int:
     """How wide the panels of weights are of a sum of products of int8; 0 for a kernel of another kind."""
     sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
     inline_elementwise(sch)
     kernel = dot_kernel(sch, tuple(constants))
     if kernel is None:
         return 0
-    most = COLUMNS_OF_ONE_PIXEL if kernel.pixels == 1 else SHARED_COLUMNS
+    most = recipe.shared_columns_one if kernel.pixels == 1 else recipe.shared_columns
     return min(-(-kernel.channels // LANES) * LANES, most)

@@ -14,7 +14,7 @@ from edgetvm.codegen.assemble import constant_operands
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine, machine_for
 from edgetvm.schedule.types import ScheduledKernel
-from edgetvm.schedule.variants import COLUMNS_OF_ONE_PIXEL, SHARED_COLUMNS, schedule_alike
+from edgetvm.schedule.variants import schedule_alike
 from edgetvm.target.load import load_target
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import EPILOGUES, Layer, convolutions, products
@@ -23,6 +23,7 @@ from tests.schedule.reference import Window
 
 SAME = Window((3, 3), pads=(1, 1, 1, 1))
 RULES = {"cortex-a53": "neon_panels", "cortex-a76": "dot_panels"}
+RECIPE = machine("cortex-a53").recipe
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 
 
@@ -64,7 +65,7 @@ def test_any_layer(layers: list[Layer], target: str, columns: int) -> None:
 @pytest.mark.parametrize("target", RULES)
 def test_every_epilogue(target: str) -> None:
     layers = [Layer((1, 8, 8, 16), 24, SAME, epilogue) for epilogue in EPILOGUES]
-    check([*layers, *(Layer((49, 32), 40, None, epilogue) for epilogue in EPILOGUES)], target, SHARED_COLUMNS)
+    check([*layers, *(Layer((49, 32), 40, None, epilogue) for epilogue in EPILOGUES)], target, RECIPE.shared_columns)
 
 
 def machines() -> list[Machine]:
@@ -83,14 +84,14 @@ def alike(layer: Layer, kinds: list[Machine]) -> list[ScheduledKernel]:
 def test_each_core_has_its_own_kernel_and_all_read_the_same_weights() -> None:
     kernels = alike(Layer((1, 16, 16, 32), 32, SAME, "requantize"), machines())
     assert [kernel.rule for kernel in kernels] == ["neon_panels", "dot_panels", "smmla_tile"]
-    assert all(kernel.packing == {1: Panels(SHARED_COLUMNS, 4, 2)} for kernel in kernels)
+    assert all(kernel.packing == {1: Panels(RECIPE.shared_columns, 4, 2)} for kernel in kernels)
 
 
 def test_a_kernel_that_is_no_better_is_the_same_object() -> None:
     base, dot, matrix = alike(Layer((1, 64), 32, None, "requantize"), machines())
     assert dot is matrix
     assert [base.rule, dot.rule] == ["neon_panels", "dot_panels"]
-    assert base.packing == {1: Panels(COLUMNS_OF_ONE_PIXEL, 4)}
+    assert base.packing == {1: Panels(RECIPE.shared_columns_one, 4)}
 
 
 def test_one_kind_of_core_lays_weights_out_as_it_likes() -> None:

@@ -21,8 +21,6 @@ from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, Writer, tile_cost
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Answer, Constants, Loops
 
-MOST_ROWS = 3  # LLVM loads what several steps need at once: of four rows it spills sums
-
 
 def neon_panels(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
     """Write the loops of a convolution or product of int8 by such weights; None where panels are free."""
@@ -49,7 +47,8 @@ def plan_rows(kernel: DotKernel, machine: Machine, weights: tuple[np.ndarray, ..
     window = replace(window_of(kernel, VECTOR // GROUP), shared=1)
     strip = strip_of(kernel, machine, window.length % GROUP != 0)
     pixels = kernel.extents[2] if kernel.extents[0] * kernel.extents[1] > 1 else kernel.pixels
-    costs = {rows: tile_cost(form, rows, columns, kernel, window, pixels, machine) for rows in range(1, MOST_ROWS + 1)}
+    most = machine.recipe.shared_rows
+    costs = {rows: tile_cost(form, rows, columns, kernel, window, pixels, machine) for rows in range(1, most + 1)}
     # One row must do, whatever the panel.
     rows = min((rows for rows, cost in costs.items() if cost is not None), key=lambda n: costs[n] or 0.0, default=1)
     panels = Panels(columns, form.group, window.joined)
