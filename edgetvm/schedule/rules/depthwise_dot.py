@@ -11,18 +11,13 @@ from tvm import tirx
 from edgetvm.schedule.rules.depthwise_seen import Seen
 from edgetvm.schedule.rules.dot_instruction import INT8_OFFSET, DotInstruction
 from edgetvm.schedule.rules.dot_window import GROUP
-from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
+from edgetvm.schedule.rules.write_code import Code, constant, lanes_of, load, shuffle
 from edgetvm.schedule.types import Packing
-
-START_BYTES = 4  # of an int32
 
 
 @dataclass(frozen=True)
 class TapQuads:
-    """Weights ``[i, j, 1, C]`` as panels of bytes: `block` int32 to start from, then ``[j, i / 4, block, 4]``.
-
-    A sum starts from ``-128 * sum w``: activations have 128 added.
-    """
+    """Weights ``[i, j, 1, C]`` as fours of taps below one another: ``[panels, j, i / 4, block, 4]``."""
 
     block: int
 
@@ -36,9 +31,8 @@ class TapQuads:
         i, j, _, channels = data.shape
         panels = -(-channels // self.block)
         filled = np.pad(data, ((0, -i % GROUP), (0, 0), (0, 0), (0, panels * self.block - channels)))
-        taps = filled.reshape(-1, GROUP, j, panels, self.block).transpose(3, 2, 0, 4, 1)
-        start = -INT8_OFFSET * taps.sum((1, 2, 4), dtype=np.int64)
-        return np.concatenate([start.astype("<i4").view(np.int8), taps.reshape(panels, -1)], axis=1)
+        taps = filled.reshape(-1, GROUP, j, panels, self.block)
+        return np.ascontiguousarray(taps.transpose(3, 2, 0, 4, 1))
 
 
 @dataclass(frozen=True)
@@ -65,14 +59,17 @@ class DotColumns:
     def weights(self, code: Code, w: tirx.Buffer, taps: tuple[int, int], wide: int) -> list[tirx.Expr]:
         """The weights of each column, each four taps, each vector of `wide` channels."""
         size, lanes = GROUP * self.block, GROUP * self.lanes(wide)
-        quads = range(START_BYTES * self.block, START_BYTES * self.block + -(-taps[0] // GROUP) * taps[1] * size, size)
+        quads = range(0, -(-taps[0] // GROUP) * taps[1] * size, size)
         return [code.let("w", load(w, at + v, lanes)) for at in quads for v in range(0, GROUP * wide, lanes)]
 
-    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
-        """What sums start from, besides the bias."""
-        header = code.view("start", w, 0, wide, "int32")
-        lanes = self.lanes(wide)
-        return [code.let("s", load(header, first, lanes)) for first in range(0, wide, lanes)]
+    def start(self, code: Code, weights: Sequence[tirx.Expr], bias: Sequence[tirx.Expr]) -> list[tirx.Expr]:
+        """What sums start from: the bias less 128 times the weights, since activations have 128 added."""
+        lanes, vectors = lanes_of(bias[0]), len(bias)
+        same = constant(-INT8_OFFSET, "int8", GROUP * lanes)
+        extra: list[tirx.Expr] = [constant(0, "int32", lanes)] * vectors
+        for n, factor in enumerate(weights):
+            extra[n % vectors] = code.let("s", self.instruction.of(lanes).add(extra[n % vectors], [factor], [same]))
+        return [code.let("s", a - b) for a, b in zip(bias, extra, strict=True)]
 
     def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
         """Add to the sums of neighbouring pixels, given as vectors of channels."""

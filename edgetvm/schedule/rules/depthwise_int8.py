@@ -115,11 +115,11 @@ class DepthwiseWriter:
         wp = code.view("wp", self.rows.of(self.packed), channels.block * size + start, size - start)
         weights = products.weights(code, wp, self.kernel.taps, wide)
         biased = channels.count == wide and epilogue.bias is not None
-        lanes, initial = products.lanes(wide), products.start(code, wp, wide)
+        lanes = products.lanes(wide)
+        bias: list[tirx.Expr] = [constant(0, "int32", lanes)] * (wide // lanes)
         if biased:
-            biases = epilogue.load_bias(channels.first, wide // lanes, lanes)
-            initial = [code.let("s", a + b) for a, b in zip(initial, biases, strict=True)] if initial else biases
-        initial = initial or [constant(0, "int32", lanes)] * (wide // lanes)
+            bias = epilogue.load_bias(channels.first, wide // lanes, lanes)
+        initial = products.start(code, weights, bias)
         first = at + (rows.first + place[2] * rows.step) * rows.pitch + channels.first
         for pixels in self.tiles.columns:
             with code.loop("z", pixels.repeats) as z:

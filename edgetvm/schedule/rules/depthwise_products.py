@@ -48,10 +48,10 @@ class NeonTaps:
         """The weights of each tap, of `wide` channels."""
         return [code.let("w", load(w, tap * BLOCK, wide)) for tap in range(taps[0] * taps[1])]
 
-    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
-        """What sums start from, besides the bias: nothing."""
-        del code, w, wide
-        return []
+    def start(self, code: Code, weights: Sequence[tirx.Expr], bias: Sequence[tirx.Expr]) -> list[tirx.Expr]:
+        """What sums start from: the bias."""
+        del code, weights
+        return list(bias)
 
     def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
         """Add to the sums of neighbouring pixels, given as vectors of channels."""

@@ -64,10 +64,10 @@ class WordPairs:
         count, size = -(-taps[0] // 2) * taps[1] * wide // self.words, 2 * self.words
         return [code.let("w", tirx.Cast(f"int16x{size}", load(w, n * size, size))) for n in range(count)]
 
-    def start(self, code: Code, w: tirx.Buffer, wide: int) -> list[tirx.Expr]:
-        """What sums start from, besides the bias: nothing."""
-        del code, w, wide
-        return []
+    def start(self, code: Code, weights: Sequence[tirx.Expr], bias: Sequence[tirx.Expr]) -> list[tirx.Expr]:
+        """What sums start from: the bias."""
+        del code, weights
+        return list(bias)
 
     def write(self, code: Code, seen: Seen, weights: Sequence[tirx.Expr], starts: Sequence[list[tirx.Expr]]) -> None:
         """Add to the sums of neighbouring pixels, given as vectors of channels."""
