@@ -10,9 +10,9 @@ from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import DotInstruction, dot_instruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
-from edgetvm.schedule.rules.dot_plan import DotPlan, _fold_rows
+from edgetvm.schedule.rules.dot_plan import DotPlan, fold_rows
 from edgetvm.schedule.rules.dot_shape import DotTile, registers
-from edgetvm.schedule.rules.dot_tile import _Writer
+from edgetvm.schedule.rules.dot_tile import DotWriter
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
@@ -30,7 +30,7 @@ def dot_panels(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     packed = plan.packed()
     old = list(sch.mod["main"].params)
     code = Code()
-    _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
+    DotWriter(code, plan, rows_of(code, kernel, packed), packed).write()
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
@@ -47,5 +47,5 @@ def plan_panels(kernel: DotKernel, instruction: DotInstruction, machine: Machine
     pixels = -(-row // -(-row // max(fitting, default=1)))
     copied = kernel.border is not None or window.length % GROUP != 0
     if kernel.border is None and kernel.taps == (1, 1):
-        kernel = _fold_rows(kernel, pixels)
+        kernel = fold_rows(kernel, pixels)
     return DotPlan(kernel, window, instruction, DotTile(pixels, vectors, instruction.lanes), machine, copied)

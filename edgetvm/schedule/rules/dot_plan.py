@@ -143,11 +143,11 @@ def plan_of(kernel: DotKernel, instruction: DotInstruction, machine: Machine) ->
     copied = kernel.border is not None or window.length % GROUP != 0
     tile = choose_dot_tile(kernel, window, instruction, machine)
     if kernel.border is None and kernel.taps == (1, 1):
-        kernel = _fold_rows(kernel, tile.pixels)
+        kernel = fold_rows(kernel, tile.pixels)
     return DotPlan(kernel, window, instruction, tile, machine, copied)
 
 
-def _fold_rows(kernel: DotKernel, pixels: int) -> DotKernel:
+def fold_rows(kernel: DotKernel, pixels: int) -> DotKernel:
     """Make rows of one tile, where one row of the kernel is several whole tiles: no loop is left within a row."""
     outer, row = math.prod(kernel.extents[:2]), kernel.extents[2]
     if outer != 1 or row % pixels:

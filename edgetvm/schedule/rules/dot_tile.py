@@ -34,7 +34,7 @@ def dot_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     packed = plan.packed()
     old = list(sch.mod["main"].params)
     code = Code()
-    _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
+    DotWriter(code, plan, rows_of(code, kernel, packed), packed).write()
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
@@ -43,7 +43,7 @@ def dot_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
 
 
 @dataclass(frozen=True)
-class _Band:
+class Band:
     """Rows of the output that are computed together, and where their activations were copied to."""
 
     image: Offset
@@ -53,7 +53,7 @@ class _Band:
 
 
 @dataclass(frozen=True)
-class _Writer:
+class DotWriter:
     """Writes one kernel: bands of rows, in each panels of channels, in these rows, in these tiles."""
 
     code: Code
@@ -69,7 +69,7 @@ class _Writer:
         by_image = plan.shared and not by_band and images > 1
         with code.loop("b", images, by_image) as b, code.loop("band", rows // band, by_band) as at:
             first = at * band
-            part = _Band(b, first, band, self._copy(b, first, band) if plan.copied else None)
+            part = Band(b, first, band, self._copy(b, first, band) if plan.copied else None)
             self._panels(part, parallel=plan.shared and not by_band and images == 1)
 
     def _copy(self, image: Offset, first: Offset, band: int) -> tirx.Buffer:
@@ -88,7 +88,7 @@ class _Writer:
         copy_pixels(code, scratch, source, start, counts, steps, kernel.depth, plan.pixel_bytes, lanes, flip)
         return scratch
 
-    def _panels(self, band: _Band, parallel: bool) -> None:
+    def _panels(self, band: Band, parallel: bool) -> None:
         columns, channels = self.plan.tile.columns, self.plan.kernel.channels
         whole, rest = divmod(channels, columns)
         if whole:
@@ -97,7 +97,7 @@ class _Writer:
         if rest:
             self._rows(band, whole, rest)
 
-    def _rows(self, band: _Band, panel: Offset, channels: int) -> None:
+    def _rows(self, band: Band, panel: Offset, channels: int) -> None:
         code, plan = self.code, self.plan
         row = plan.kernel.extents[2]
         size = plan.panel_bytes
@@ -111,7 +111,7 @@ class _Writer:
                 self._tile(band, y, row - rest, rest, weights, panel, channels)
 
     def _tile(
-        self, band: _Band, y: Offset, z: Offset, pixels: int, weights: tirx.Buffer, panel: Offset, channels: int
+        self, band: Band, y: Offset, z: Offset, pixels: int, weights: tirx.Buffer, panel: Offset, channels: int
     ) -> None:
         plan, x = self.plan, self.plan.kernel.x
         pixel = (band.image, band.first + y, z)
@@ -122,5 +122,8 @@ class _Writer:
         else:
             step = plan.pixel_bytes
             source, start = band.copy, (y * plan.kernel.extents[2] + z) * step
-        place = TilePlace(source, start, step, weights, pixel, panel * plan.tile.columns)
-        TileWriter(self.code, plan, self.rows, pixels, channels).write(place)
+        self.sums(TilePlace(source, start, step, weights, pixel, panel * plan.tile.columns), pixels, channels)
+
+    def sums(self, place: TilePlace, pixels: int, channels: int) -> None:
+        """One tile: its sums and what becomes of them."""
+        TileWriter(self.code, self.plan, self.rows, pixels, channels).write(place)

@@ -15,17 +15,17 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.channel_epilogue import offset_of, rows_of
+from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
-from edgetvm.schedule.rules.dot_plan import DotPlan, _fold_rows
+from edgetvm.schedule.rules.dot_plan import DotPlan, fold_rows
 from edgetvm.schedule.rules.dot_sums import TilePlace
-from edgetvm.schedule.rules.dot_tile import _Band, _Writer
+from edgetvm.schedule.rules.dot_tile import DotWriter
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
 from edgetvm.schedule.rules.smmla_shape import DEPTH, LANES, choose_smmla_tile, pays
 from edgetvm.schedule.rules.smmla_sums import SMMLA, SmmlaWriter
-from edgetvm.schedule.rules.write_code import Code, Offset
+from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
 
 LOADED_GROUPS = 4  # of four activations of one pixel, by one load
@@ -78,25 +78,13 @@ def plan_pairs(kernel: DotKernel, machine: Machine) -> PairPlan:
         window = replace(window, length=-(-window.length // DEPTH) * DEPTH)
     tile = choose_smmla_tile(kernel, window, machine, paired, machine.columns)
     if kernel.border is None and kernel.taps == (1, 1):
-        kernel = _fold_rows(kernel, tile.pixels)
+        kernel = fold_rows(kernel, tile.pixels)
     return PairPlan(kernel, window, instruction, tile, machine, copied, paired)
 
 
 @dataclass(frozen=True)
-class _PairWriter(_Writer):
+class _PairWriter(DotWriter):
     plan: PairPlan
 
-    def _tile(
-        self, band: _Band, y: Offset, z: Offset, pixels: int, weights: tirx.Buffer, panel: Offset, channels: int
-    ) -> None:
-        plan, x = self.plan, self.plan.kernel.x
-        pixel = (band.image, band.first + y, z)
-        if band.copy is None:
-            source, start, step = self.rows.of(x.buffer), offset_of(x, pixel, 0), x.rows[2]
-        elif plan.by_image:
-            source, start, step = band.copy, y * x.rows[1] + z * x.rows[2], x.rows[2]
-        else:
-            step = plan.pixel_bytes
-            source, start = band.copy, (y * plan.kernel.extents[2] + z) * step
-        place = TilePlace(source, start, step, weights, pixel, panel * plan.tile.columns)
-        SmmlaWriter(self.code, plan, self.rows, pixels, channels, plan.paired).write(place)
+    def sums(self, place: TilePlace, pixels: int, channels: int) -> None:
+        SmmlaWriter(self.code, self.plan, self.rows, pixels, channels, self.plan.paired).write(place)
