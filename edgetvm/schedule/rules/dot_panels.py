@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import DotInstruction, dot_instruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import DotPlan, fold_rows
 from edgetvm.schedule.rules.dot_shape import DotTile, registers
-from edgetvm.schedule.rules.dot_tile import DotWriter
+from edgetvm.schedule.rules.dot_tile import write_loops
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
-from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
 
 MOST_PIXELS = 8
@@ -26,16 +23,7 @@ def dot_panels(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     kernel = None if instruction is None else dot_kernel(sch, tuple(constants))
     if instruction is None or kernel is None or not can_lift(kernel.value):
         return None
-    plan = plan_panels(kernel, instruction, machine)
-    packed = plan.packed()
-    old = list(sch.mod["main"].params)
-    code = Code()
-    DotWriter(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
-    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
-    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func, {position: plan.packing})
+    return write_loops(sch, kernel, plan_panels(kernel, instruction, machine))
 
 
 def plan_panels(kernel: DotKernel, instruction: DotInstruction, machine: Machine) -> DotPlan:

@@ -17,7 +17,7 @@ from edgetvm.schedule.rules.channel_epilogue import Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_copy import copy_image_rows, copy_pixels
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import dot_instruction
-from edgetvm.schedule.rules.dot_kernel import dot_kernel
+from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import DotPlan, plan_of
 from edgetvm.schedule.rules.dot_sums import TilePlace, TileWriter
 from edgetvm.schedule.rules.write_code import Code, Offset
@@ -30,11 +30,15 @@ def dot_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     kernel = None if instruction is None else dot_kernel(sch, tuple(constants))
     if instruction is None or kernel is None or not can_lift(kernel.value):
         return None
-    plan = plan_of(kernel, instruction, machine)
+    return write_loops(sch, kernel, plan_of(kernel, instruction, machine))
+
+
+def write_loops(sch: Schedule, kernel: DotKernel, plan: DotPlan, writer: type[DotWriter] | None = None) -> Loops:
+    """The function that a plan stands for, and how it wants the weights; `writer` instead of `DotWriter` itself."""
     packed = plan.packed()
     old = list(sch.mod["main"].params)
     code = Code()
-    DotWriter(code, plan, rows_of(code, kernel, packed), packed).write()
+    (writer or DotWriter)(code, plan, rows_of(code, kernel, packed), packed).write()
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)

@@ -53,10 +53,11 @@ class MatrixSums:
 
     def start(self) -> tirx.Buffer:
         """Zeros, as a row of elements: those of one pixel behind those of another."""
-        sums = self.code.array("sums", self.pixels * self.panel.width, "float32", "local")
+        dtype = str(self.plan.kernel.acc.dtype)
+        sums = self.code.array("sums", self.pixels * self.panel.width, dtype, "local")
         for p in range(self.pixels):
             for first, lanes in self.panel.vectors:
-                self.code.add(store(sums, p * self.panel.width + first, constant(0.0, "float32", lanes)))
+                self.code.add(store(sums, p * self.panel.width + first, constant(0.0, dtype, lanes)))
         return sums
 
     def add(self, sums: tirx.Buffer, tap: Tap) -> None:

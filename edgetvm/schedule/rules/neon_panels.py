@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_window import GROUP, loads_of, window_of
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form
 from edgetvm.schedule.rules.neon_strip import strip_of
-from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, Writer, tile_cost
-from edgetvm.schedule.rules.write_code import Code
-from edgetvm.schedule.types import Answer, Constants, Loops
+from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, tile_cost, write_loops
+from edgetvm.schedule.types import Answer, Constants
 
 
 def neon_panels(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
@@ -31,13 +28,7 @@ def neon_panels(sch: Schedule, machine: Machine, constants: Constants) -> Answer
         return None
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    plan = plan_rows(kernel, machine, constants[position])
-    shape = plan.panels.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
-    packed = tirx.decl_buffer(shape, "int8", name=kernel.w.name)
-    code = Code()
-    Writer(plan, code, packed, rows_of(code, kernel, packed)).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
-    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), {position: plan.panels})
+    return write_loops(func, position, plan_rows(kernel, machine, constants[position]))
 
 
 def plan_rows(kernel: DotKernel, machine: Machine, weights: tuple[np.ndarray, ...]) -> Plan:

@@ -55,7 +55,12 @@ def neon_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
         return None
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    plan = plan_tiles(kernel, Neon(machine.neon), machine, constants[position])
+    return write_loops(func, position, plan_tiles(kernel, Neon(machine.neon), machine, constants[position]))
+
+
+def write_loops(func: tirx.PrimFunc, position: int, plan: Plan) -> Loops:
+    """The function that a plan stands for; `position` is that of the weights among its parameters."""
+    kernel = plan.kernel
     shape = plan.panels.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
     packed = tirx.decl_buffer(shape, "int8", name=kernel.w.name)
     code = Code()

@@ -15,17 +15,15 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import DotPlan, fold_rows
 from edgetvm.schedule.rules.dot_sums import TilePlace
-from edgetvm.schedule.rules.dot_tile import DotWriter
+from edgetvm.schedule.rules.dot_tile import DotWriter, write_loops
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
 from edgetvm.schedule.rules.smmla_shape import DEPTH, LANES, choose_smmla_tile, pays
 from edgetvm.schedule.rules.smmla_sums import SMMLA, SmmlaWriter
-from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
 
 LOADED_GROUPS = 4  # of four activations of one pixel, by one load
@@ -57,15 +55,7 @@ def smmla_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     plan = plan_pairs(kernel, machine)
     if not pays(plan.window, plan.tile, plan.paired):
         return None
-    packed = plan.packed()
-    old = list(sch.mod["main"].params)
-    code = Code()
-    _PairWriter(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
-    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
-    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func, {position: plan.packing})
+    return write_loops(sch, kernel, plan, _PairWriter)
 
 
 def plan_pairs(kernel: DotKernel, machine: Machine) -> PairPlan:
