@@ -99,7 +99,11 @@ def profile_package(package_dir: Path, *, threads: int = 1, board: str | None = 
         repeats = max(_FEWEST, min(repeats, _MOST, _LINES // max(1, len(package.calls))))
         request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads, profile=True)
         measured = run(package.folder, request, board=board)
-    rules, expected = _of_kernels(package, "rule"), _of_kernels(package, "predicted_instructions")
+    kernels = _kernels(package)
+    rules = {name: str(kernel["rule"]) for name, kernel in kernels.items()}
+    expected = {
+        n: kernel["predicted_instructions"] for n, kernel in kernels.items() if "predicted_instructions" in kernel
+    }
     variant = running_variant(package, choose_target(package, board)) if package.variants else None
     ran = [replace(call, kernel=variant.replaces.get(call.kernel, call.kernel)) for call in package.calls if variant]
     calls = [_call(measured, i, call, rules.get(call.kernel)) for i, call in enumerate(ran or package.calls)]
@@ -128,8 +132,8 @@ def _call(measured: Measurement, position: int, call: Call, rule: str | None) ->
     return CallProfile(call.kernel, rule, call.nodes, median, least, instructions)
 
 
-def _of_kernels(package: Package, key: str) -> Mapping[str, Any]:
-    """What the manifest tells of each kernel."""
+def _kernels(package: Package) -> Mapping[str, Mapping[str, Any]]:
+    """What the manifest tells of each kernel, by its name."""
     manifest = json.loads((package.folder / "manifest.json").read_text(encoding="utf-8"))
     better = [kernel for variant in manifest.get("variants", ()) for kernel in variant["kernels"]]
-    return {str(kernel["name"]): kernel[key] for kernel in [*manifest["kernels"], *better] if key in kernel}
+    return {str(kernel["name"]): kernel for kernel in [*manifest["kernels"], *better]}
