@@ -15,16 +15,14 @@ typedef struct block {
 static block *blocks; /* as many as were translated; never freed */
 
 static void on_begin(unsigned int cpu, void *data) {
-    (void)cpu;
     (void)data;
-    counting = 1;
+    counting = cpu + 1;
 }
 
 static void on_end(unsigned int cpu, void *data) {
     block *at;
-    (void)cpu;
     (void)data;
-    if (counting) {
+    if (counts_on(cpu)) {
         counting = 0;
         for (at = blocks; at != NULL; at = at->next) {
             if (at->times != 0) {
@@ -39,8 +37,7 @@ static void on_end(unsigned int cpu, void *data) {
 }
 
 static void on_block(unsigned int cpu, void *data) {
-    (void)cpu;
-    if (counting) {
+    if (counts_on(cpu)) {
         ((block *)data)->times++;
     }
 }

@@ -17,7 +17,7 @@ class RunRequest:
     caller_buffers  inputs and outputs in buffers of the caller; otherwise in the arena (Linux only)
     guard           check that nothing outside the arena is written and how much of it is, and give
                     the caller's buffers no more alignment than their elements need
-    count           count the instructions of one inference, under an emulator
+    count           count the instructions of one inference, under an emulator, on one thread
     taps            keep every output of every kernel call too; stack, time and instructions then
                     include what that takes
     profile         find what each kernel call takes: its time in every repeat, on a real machine, and its

@@ -26,7 +26,9 @@ def run_under_qemu(package: Package, target: Target, request: RunRequest, work: 
     samples = write_request(work, package, request)
     # Static, because the emulated machine has no C library of its own.
     program = build_linux(package, target, work, "musl", header=request.entry_header)
-    counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if request.count else []
+    # Of several threads the count would depend on who waits for whom.
+    counts = request.count and request.threads == 1
+    counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if counts else []
     command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
     measurement = execute(command, work, package, request, samples, runner)
     return counted(replace(measurement, latency_ns=None, call_ns=None), work, package, request)

@@ -9,16 +9,14 @@
 static uint64_t count;
 
 static void on_begin(unsigned int cpu, void *data) {
-    (void)cpu;
     (void)data;
     count = 0;
-    counting = 1;
+    counting = cpu + 1;
 }
 
 static void on_end(unsigned int cpu, void *data) {
-    (void)cpu;
     (void)data;
-    if (counting) {
+    if (counts_on(cpu)) {
         counting = 0;
         fprintf(out, "%llu\n", (unsigned long long)count);
         fflush(out); /* a guest that dies later takes no line with it */
@@ -26,8 +24,7 @@ static void on_end(unsigned int cpu, void *data) {
 }
 
 static void on_block(unsigned int cpu, void *instructions) {
-    (void)cpu;
-    if (counting) {
+    if (counts_on(cpu)) {
         count += (uintptr_t)instructions;
     }
 }

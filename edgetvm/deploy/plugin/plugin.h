@@ -35,8 +35,13 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 const int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 static uint64_t begin_address, end_address;
-static int counting; /* between the two functions */
+static unsigned int counting; /* 1 + the virtual core that is between the two functions; 0: none is */
 static FILE *out;
+
+/* Other threads than the one between the functions only wait for it: what they still run isn't of the model. */
+static int counts_on(unsigned int cpu) {
+    return counting == cpu + 1;
+}
 
 static void on_begin(unsigned int cpu, void *data);       /* the first function was entered */
 static void on_end(unsigned int cpu, void *data);         /* the second one was */
