@@ -66,9 +66,9 @@ class _Counter:
         self.depth: dict[int, int] = {}  # of a variable or view: in which loop it changes
         self.roots: dict[int, int] = {}  # of a view: the buffer that it shows
         self.registers: set[int] = set()
-        self.shared: dict[int, int] = {}  # of an expression that was counted: in which loop it changes
+        self.shared: dict[object, int] = {}  # of an expression that was counted: in which loop it changes
         self.stored: list[set[int]] = [set()]  # buffers written in each loop
-        self.known: list[set[int]] = [set()]  # loads done in each loop
+        self.known: list[set[object]] = [set()]  # loads done in each loop
         self.found = dict.fromkeys(("compute", "loads", "stores", "control"), 0.0)
 
     def statement(self, node: tirx.Stmt) -> None:
@@ -135,7 +135,7 @@ class _Counter:
         rule = _PARTS.get(kind)
         if rule is None:
             return 0
-        identity = tvm_ffi.structural_hash(node) if kind in (tvm.ir.Call, tirx.Add) else hash(node)
+        identity = _structure(node) if kind in (tvm.ir.Call, tirx.Add) else hash(node)
         if identity not in self.shared:
             level = max((self._expression(part) for part in rule(node)), default=0)
             self._add("compute", self._cost(kind, node), level)
@@ -149,7 +149,7 @@ class _Counter:
         level = max(self._level(node.indices), self.depth.get(hash(node.source), 0))
         while level < last and any(root in stored for stored in self.stored[level + 1 :]):
             level += 1
-        same = tvm_ffi.structural_hash(node)
+        same = _structure(node)
         if same not in self.known[level]:
             self.known[level].add(same)
             self._add("loads", self._registers(node), level)
@@ -197,6 +197,11 @@ _PARTS: dict[type, Callable[[tirx.Expr], tuple[tirx.Expr, ...]]] = {
     tirx.Shuffle: lambda node: tuple(node.vectors),
     tvm.ir.Call: lambda node: tuple(node.args),
 }
+
+
+def _structure(node: tirx.Expr) -> object:
+    """What equals only the same expression of the same variables; the hashes of two can be equal, by chance."""
+    return tvm_ffi.StructuralKey(node)  # type: ignore[call-arg]  # its generated stub shows the fields
 
 
 @lru_cache(maxsize=256)
