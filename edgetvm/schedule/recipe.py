@@ -89,6 +89,8 @@ class Machine:
     dot: str | None = None  # the instruction that sums products of 8 bits by four, by its usual name
     neon: str | None = None  # NEON as "aarch64" or 32-bit "arm" has it
     matrix: str | None = None  # the instruction that multiplies matrices of 8 bits, by its usual name
+    dsp: bool = False  # Arm's instructions on two words of 16 bits in a register
+    helium: bool = False  # Arm's vectors for microcontrollers, MVE
     columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
 
     def lanes(self, element_bytes: int) -> int:
@@ -104,7 +106,9 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", path: Pat
     if family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
-    return Machine(*facts, recipe, dot_of(processor), neon_of(processor), matrix_of(processor))
+    products = (dot_of(processor), neon_of(processor), matrix_of(processor))
+    thumb = llvm_features(processor) if processor.arch == "thumb" else frozenset()
+    return Machine(*facts, recipe, *products, dsp="dsp" in thumb, helium="mve" in thumb)
 
 
 def dot_of(processor: Processor) -> str | None:

@@ -50,8 +50,8 @@ def rows_of(code: Code, kernel: DotKernel, packed: tirx.Buffer) -> Rows:
 class ChannelEpilogue:
     """Writes what a kernel does with its sums, `widths` channels at a time: the largest first, 1 last.
 
-    `neon` are NEON's instructions where vectors are its own. `kept`, if given, holds what is loaded for one pixel
-    and used for others of the same channels: an epilogue of its own for each tile.
+    `neon` are NEON's instructions where vectors are its own, `words` as for `Lift`. `kept`, if given, holds what is
+    loaded for one pixel and used for others of the same channels: an epilogue of its own for each tile.
     """
 
     code: Code
@@ -60,6 +60,7 @@ class ChannelEpilogue:
     widths: tuple[int, ...]
     neon: Neon | None
     kept: dict[tuple[tirx.Buffer, int, int, int], tirx.Expr] | None = None
+    words: bool = False
 
     @property
     def bias(self) -> TensorLoad | None:
@@ -104,7 +105,7 @@ class ChannelEpilogue:
                     self.kept[key] = known
                 return known if wide == lanes else tirx.Broadcast(known, lanes)
 
-            value = Lift(code, lanes, find, neon=self.neon)(kernel.value)
+            value = Lift(code, lanes, find, neon=self.neon, words=self.words)(kernel.value)
             out = self.rows.of(kernel.out.buffer)
             code.add(store(out, offset_of(kernel.out, place, channel + done), value))
             done += lanes

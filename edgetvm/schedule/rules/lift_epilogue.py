@@ -9,7 +9,7 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.dot_epilogue import BINARY, Narrowed, Requantized, as_narrowed, as_requantized
 from edgetvm.schedule.rules.neon_instructions import Neon
-from edgetvm.schedule.rules.requantize_neon import quarters, requantize_to_words, words_to_codes
+from edgetvm.schedule.rules.requantize_neon import WORD_SHIFT, quarters, requantize_to_words, words_to_codes
 from edgetvm.schedule.rules.write_code import Code, constant, shuffle, vector_type
 
 HIGH_WORD = 32
@@ -22,24 +22,28 @@ class Lift:
     """Writes the vector of `lanes` channels that an expression stands for.
 
     `find` gives the vector of a load, or of a larger part that is known; None for other parts.
-    `neon` are NEON's instructions where vectors are its own.
+    `neon` are NEON's instructions where vectors are its own. `words` are single elements in registers of 32 bits,
+    of which a product's high word is had by itself; shifts that differ are then all more than that word's 32.
     """
 
     code: Code
     lanes: int
     find: Callable[[tirx.Expr], tirx.Expr | None]
     neon: Neon | None
+    words: bool = False
 
     def __call__(self, value: tirx.Expr) -> tirx.Expr:
         """The vector of `value`."""
         known = self.find(value)
         if known is not None:
             return known
-        if self.lanes >= 4:
+        if self.lanes >= 4 or self.words:
             narrowed = as_narrowed(value)
             if narrowed is not None:
                 return self.narrow(narrowed)
             requantized = as_requantized(value)
+            if requantized is not None and self.words:
+                return self.high_word(requantized, 0)
             if requantized is not None and self.neon is None and _keeps_high_word(requantized.shift):
                 return self.high_words(requantized, 0)
         if isinstance(value, tirx.IntImm | tirx.FloatImm):
@@ -55,7 +59,9 @@ class Lift:
         if self.neon is not None:
             return self.narrow_neon(self.neon, value, requantized)
         zero = value.zero
-        if requantized is not None and _folds(requantized.shift):
+        if requantized is not None and self.words and requantized.shift != WORD_SHIFT:
+            wide, zero = self.high_word(requantized, zero), 0
+        elif requantized is not None and not self.words and _folds(requantized.shift):
             wide, zero = self.high_words(requantized, zero), 0
         else:
             wide = self(value.value)
@@ -65,6 +71,25 @@ class Lift:
             return tirx.Cast(vector_type("int8", self.lanes), wide + self.int32(zero))
         wide = tirx.max(tirx.min(wide, self.int32(value.high)), self.int32(value.low))
         return tirx.Cast(vector_type("int8", self.lanes), wide)
+
+    def high_word(self, value: Requantized, zero: int) -> tirx.Expr:
+        """The requantized element plus `zero`, which is 0 for a shift of 31.
+
+        A rounding beyond the low word is added to the high one with the zero point, by the multiplication itself.
+        """
+        product = tirx.Cast("int64", self(value.acc)) * tirx.Cast("int64", self.vector(value.multiplier))
+        shift, word = value.shift, tirx.const(HIGH_WORD, "int64")
+        if isinstance(shift, int) and not HIGH_WORD < shift <= MOST_LATE_SHIFT:
+            rounded = product + tirx.const(1 << (shift - 1), "int64")
+            return tirx.Cast("int32", tirx.RShift(rounded, tirx.const(shift, "int64"))) + self.int32(zero)
+        high = tirx.Cast("int32", tirx.RShift(product, word))
+        if isinstance(shift, int):
+            places = shift - HIGH_WORD
+            rounding = (zero << places) + (1 << (places - 1))
+            return tirx.RShift(high + self.int32(rounding), self.int32(places))
+        above = tirx.bitwise_and(self(shift), self.int32(HIGH_WORD - 1))  # as s - 32 its bounds confuse TVM
+        half = tirx.LShift(self.int32(1), above - self.int32(1))
+        return tirx.RShift(high + half, above) + self.int32(zero)
 
     def narrow_neon(self, neon: Neon, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
         """By saturating instructions: through 16 bits, where the zero point is added, to 8."""
