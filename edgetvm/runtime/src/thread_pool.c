@@ -1,7 +1,9 @@
 /* The pool behind parallel kernels.
  *
- * A launch cuts its loop into several tasks a thread, and whoever is free takes the next: so slow cores
- * (big.LITTLE), cores that others use and threads that wake late take less, and nobody waits for them.
+ * A launch cuts its loop into several tasks a thread. Each thread takes those of its own share in order, the
+ * same part of every loop, so that what it wrote for one kernel still lies in its cache for the next. Whoever
+ * is done takes from the end of the others' shares: so slow cores (big.LITTLE), cores that others use and
+ * threads that wake late take less, and nobody waits for them.
  * Workers spin for the next launch a little, since it is usually microseconds away, then sleep.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -33,6 +35,13 @@ enum { SPINS = 4000 };
 enum { SPINS = 40000 };
 #endif
 
+/* The tasks left of one thread's share: the next one and the end, in the halves of a word, so that owner
+ * and thief never get the same. A cache line each. */
+typedef struct {
+    uint32_t left;
+    uint8_t apart[60];
+} task_share;
+
 static struct {
     int started; /* threads in use, the caller included; 0 = not started */
     int busy;    /* a launch owns the pool */
@@ -40,12 +49,12 @@ static struct {
     unsigned generation; /* of launches: what workers wait for */
     int open;            /* the launch below may be joined */
     int joined;          /* workers that may be reading it */
-    int next_task;
     int failure;
     task_function task;
     void *closure;
     task_environment environment;
     pthread_t workers[EDGETVM_MAX_THREADS];
+    task_share shares[EDGETVM_MAX_THREADS];
 } pool;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -104,26 +113,41 @@ static void await_joined_workers(void) {
     }
 }
 
-static void run_tasks(void) {
+/* A task of a share, -1 if none is left: the first one to its owner, the last one to a thief. */
+static int take_task(task_share *share, int is_owner) {
+    uint32_t left = __atomic_load_n(&share->left, __ATOMIC_RELAXED);
     for (;;) {
-        const int task_id = __atomic_fetch_add(&pool.next_task, 1, __ATOMIC_RELAXED);
-        int result;
-        if (task_id >= pool.environment.num_task) {
-            return;
+        const uint32_t next = left >> 16, end = left & 0xffffu;
+        if (next >= end) {
+            return -1;
         }
-        result = pool.task(task_id, &pool.environment, pool.closure);
-        if (result != 0) {
-            __atomic_store_n(&pool.failure, result, __ATOMIC_RELAXED);
+        if (__atomic_compare_exchange_n(&share->left, &left, is_owner ? left + 0x10000u : left - 1u, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            return (int)(is_owner ? next : end - 1u);
+        }
+    }
+}
+
+static void run_tasks(int thread) {
+    int i;
+    for (i = 0; i < pool.started; i++) {
+        task_share *const share = &pool.shares[(thread + i) % pool.started];
+        int task_id;
+        while ((task_id = take_task(share, i == 0)) >= 0) {
+            const int result = pool.task(task_id, &pool.environment, pool.closure);
+            if (result != 0) {
+                __atomic_store_n(&pool.failure, result, __ATOMIC_RELAXED);
+            }
         }
     }
 }
 
 /* A worker first says that it is here, then looks whether the launch is still open; the caller first
  * closes, then looks who is here. In that order one of the two always sees the other. */
-static void join_launch(void) {
+static void join_launch(int thread) {
     __atomic_add_fetch(&pool.joined, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool.open, __ATOMIC_SEQ_CST) != 0) {
-        run_tasks();
+        run_tasks(thread);
     }
     if (__atomic_sub_fetch(&pool.joined, 1, __ATOMIC_SEQ_CST) == 0) {
         pthread_mutex_lock(&lock);
@@ -132,15 +156,15 @@ static void join_launch(void) {
     }
 }
 
-static void *work(void *unused) {
+static void *work(void *share) {
+    const int thread = (int)((task_share *)share - pool.shares);
     unsigned seen = 0;
-    (void)unused;
     for (;;) {
         seen = await_work(seen);
         if (__atomic_load_n(&pool.quit, __ATOMIC_RELAXED) != 0) {
             return NULL;
         }
-        join_launch();
+        join_launch(thread);
     }
 }
 
@@ -150,7 +174,7 @@ static int run_alone(task_function task, void *closure) {
 }
 
 static int launch(task_function task, void *closure, int num_task) {
-    int failure;
+    int failure, i;
     (void)num_task; /* a wish; tasks divide the loop by the environment's number */
     if (pool.started < 2 || __atomic_exchange_n(&pool.busy, 1, __ATOMIC_ACQUIRE) != 0) {
         return run_alone(task, closure);
@@ -159,10 +183,13 @@ static int launch(task_function task, void *closure, int num_task) {
     pool.closure = closure;
     pool.environment.num_task = pool.started * TASKS_PER_THREAD;
     pool.failure = 0;
-    pool.next_task = 0;
+    for (i = 0; i < pool.started; i++) {
+        const uint32_t next = (uint32_t)(i * TASKS_PER_THREAD);
+        pool.shares[i].left = next << 16 | (next + TASKS_PER_THREAD);
+    }
     __atomic_store_n(&pool.open, 1, __ATOMIC_SEQ_CST);
     wake_workers();
-    run_tasks();
+    run_tasks(0);
     __atomic_store_n(&pool.open, 0, __ATOMIC_SEQ_CST);
     await_joined_workers();
     failure = pool.failure;
@@ -200,7 +227,7 @@ int edgetvm_threads_start(int threads) {
     }
     error = pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
     for (i = 1; i < threads && error == 0; i++) {
-        error = pthread_create(&pool.workers[i], &attributes, work, NULL);
+        error = pthread_create(&pool.workers[i], &attributes, work, &pool.shares[i]);
         if (error != 0) {
             join_workers(i);
         }
