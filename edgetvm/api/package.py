@@ -70,9 +70,14 @@ class Package:
             progress=progress,
         )
 
-    def bench(self, *, runs: int | None = None, threads: int = 1, board: str | None = None) -> BenchReport:
-        """Measure latency (on real machines) or instructions (under emulation), and memory."""
-        return bench_package(self.path, runs=runs, threads=threads, board=board)
+    def bench(
+        self, *, runs: int | None = None, threads: int = 1, bound: bool = False, board: str | None = None
+    ) -> BenchReport:
+        """Measure latency (on real machines) or instructions (under emulation), and memory.
+
+        `bound` keeps each thread on a core of its own, the fastest ones.
+        """
+        return bench_package(self.path, runs=runs, threads=threads, bound=bound, board=board)
 
     def profile(self, *, threads: int = 1, board: str | None = None) -> ProfileReport:
         """Measure every kernel call: its time (on real machines) or its instructions (under emulation)."""

@@ -24,6 +24,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--runs", metavar="N", type=positive, help="time N inferences (default: about a second of them)"
     )
     parser.add_argument("--threads", metavar="N", type=positive, default=1, help="threads to use (default: 1)")
+    parser.add_argument("--bound", action="store_true", help="keep each thread on a core of its own, the fastest ones")
     parser.set_defaults(run=run)
 
 
@@ -31,7 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     with progress("bench"):
         package = api.load(arguments.package)
-        report = package.bench(runs=arguments.runs, threads=arguments.threads, board=arguments.board)
+        report = package.bench(
+            runs=arguments.runs, threads=arguments.threads, bound=arguments.bound, board=arguments.board
+        )
     if arguments.json:
         print_json(report.to_json())
     else:

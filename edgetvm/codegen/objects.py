@@ -20,7 +20,7 @@ from edgetvm.target.zig import run_zig
 
 def runtime_sources(target: Target) -> list[Path]:
     """The C files that a package needs beside its own."""
-    names = ["edgetvm.c", "thread_pool.c"] if target.is_linux else ["edgetvm.c"]
+    names = ["edgetvm.c", "thread_pool.c", "thread_cores.c"] if target.is_linux else ["edgetvm.c"]
     return [runtime_dir() / "src" / name for name in names]
 
 

@@ -54,7 +54,10 @@ def _objects(
         groups = [
             pool.submit(compile_group, "harness", _sources(runtime / "harness"), [*model, f"-DEDGETVM_TAPS={taps}"]),
             pool.submit(
-                compile_group, "port", [c for port in ports for c in _sources(runtime / "ports" / port)], model
+                compile_group,
+                "port",
+                [c for port in ports for c in _sources(runtime / "ports" / port)],
+                [*model, *threads],
             ),
             pool.submit(compile_group, "model", model_sources, tap),
             pool.submit(compile_group, "runtime", package.runtime_sources(), threads),

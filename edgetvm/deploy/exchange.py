@@ -16,7 +16,7 @@ from edgetvm.errors import DataError, RunError
 
 REQUEST, INPUTS, OUTPUTS, TAPS, REPORT = "request.bin", "inputs.bin", "outputs.bin", "taps.bin", "report.txt"
 MAGIC = 0x31525645
-CALLER_BUFFERS, GUARD, TAP, PROFILE = 1, 2, 4, 8
+CALLER_BUFFERS, GUARD, TAP, PROFILE, BOUND = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,8 @@ def check_inputs(package: Package, request: RunRequest) -> int:
 def write_request(folder: Path, package: Package, request: RunRequest) -> int:
     """Write what the harness reads into ``folder``; returns the number of samples."""
     samples = check_inputs(package, request)
-    flags = (
-        CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps | PROFILE * request.profile
-    )
+    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps
+    flags |= PROFILE * request.profile | BOUND * request.bound
     fields = (MAGIC, samples, request.warmup, request.repeats, request.threads, flags)
     (folder / REQUEST).write_bytes(struct.pack("<6I", *fields))
     with (folder / INPUTS).open("wb") as file:

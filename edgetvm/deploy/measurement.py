@@ -14,6 +14,7 @@ class RunRequest:
     inputs          one array a model input, in the model's order, of shape (samples, *input shape)
     warmup, repeats further runs of sample 0: `repeats` of them are timed, after `warmup` that are not
     threads         what parallel kernels may use
+    bound           each of them on a core of its own, the fastest ones
     caller_buffers  inputs and outputs in buffers of the caller; otherwise in the arena (Linux only)
     guard           check that nothing outside the arena is written and how much of it is, and give
                     the caller's buffers no more alignment than their elements need
@@ -29,6 +30,7 @@ class RunRequest:
     warmup: int = 0
     repeats: int = 0
     threads: int = 1
+    bound: bool = False
     caller_buffers: bool = False
     guard: bool = False
     count: bool = False

@@ -26,7 +26,7 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
         raise TargetError(
             f"{target.name} has no emulator", "name a board that has one, such as --board qemu-mps2-an386"
         )
-    if request.threads > 1 or request.caller_buffers:
+    if request.threads > 1 or request.bound or request.caller_buffers:
         raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
     emulator = find_emulator(RUNNER)
     samples = write_request(work, package, request)

@@ -27,21 +27,25 @@ def bench_package(
     *,
     runs: int | None = None,
     threads: int = 1,
+    bound: bool = False,
     board: str | None = None,
     run: Run = run,
 ) -> BenchReport:
     """Measure one inference on random inputs: `runs` times, or for about a second but at most 10,000 times.
 
-    An emulator is asked once, for its count of instructions, which repeats exactly.
+    `bound` keeps each thread on a core of its own, the fastest ones. An emulator is asked once, for its count of
+    instructions, which repeats exactly.
     """
     package = read_package(package_dir.resolve())
     inputs = random_inputs(package)
     # A first look tells what the runner can, and how long one inference takes.
-    first = run(package.folder, RunRequest(inputs, warmup=1, repeats=1, threads=threads, count=True), board=board)
+    first = run(
+        package.folder, RunRequest(inputs, warmup=1, repeats=1, threads=threads, bound=bound, count=True), board=board
+    )
     latency = first.latency_ns
     if latency is not None:
         repeats = runs or min(_MOST, max(_FEWEST, int(_SECONDS * 1e9 / max(1, latency[0]))))
-        request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads)
+        request = RunRequest(inputs, warmup=_WARMUP, repeats=repeats, threads=threads, bound=bound)
         latency = run(package.folder, request, board=board).latency_ns
     flash, ram = _occupied(package)
     return BenchReport(

@@ -73,7 +73,7 @@ def write_package(
     for path in (runtime_dir() / "include").glob("*.h"):
         shutil.copy(path, folder / "include")
     loaded = load_target("host" if target == "generic-c" else target)
-    names = ["edgetvm.c", "thread_pool.c"] if loaded.is_linux else ["edgetvm.c"]
+    names = ["edgetvm.c", "thread_pool.c", "thread_cores.c"] if loaded.is_linux else ["edgetvm.c"]
     runtime = [runtime_dir() / "src" / source for source in names]
     if form != "c":
         sources = [folder / "src" / f"{name}.c", *runtime]

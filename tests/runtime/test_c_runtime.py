@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNTIME = ROOT / "edgetvm" / "runtime"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 COMMON = [RUNTIME / "src" / "edgetvm.c", *sorted((RUNTIME / "harness").glob("*.c"))]
-LINUX = [*COMMON, RUNTIME / "src" / "thread_pool.c", RUNTIME / "ports" / "posix" / "port.c"]
+POOL = [RUNTIME / "src" / "thread_pool.c", RUNTIME / "src" / "thread_cores.c"]
+LINUX = [*COMMON, *POOL, RUNTIME / "ports" / "posix" / "port.c"]
 BARE_METAL = [
     *COMMON,
     *(path for port in ("cortex_m", "semihosting", "bare") for path in sorted((RUNTIME / "ports" / port).glob("*.c"))),
@@ -105,7 +106,7 @@ def test_cmake_builds_for_a_bare_board(tmp_path: Path) -> None:
 def test_c_tests_pass_on_emulated_arm(core: str, emulator: str, tmp_path: Path) -> None:
     qemu = require_tool(emulator)
     target = load_target(core)
-    sources = [RUNTIME / "src" / "edgetvm.c", RUNTIME / "src" / "thread_pool.c"]
+    sources = [RUNTIME / "src" / "edgetvm.c", *POOL]
     runtime = compile_sources(sources, tmp_path, target, include_dirs=[RUNTIME / "include"], libc="musl")
     for name in ("test_run", "test_threads"):
         source = ROOT / "tests" / "runtime" / f"{name}.c"

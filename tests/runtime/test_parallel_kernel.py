@@ -75,7 +75,7 @@ def test_a_parallel_kernel_runs(start: str, archived: bool, tmp_path: Path) -> N
     sources = {"model.c": MODEL, "main.c": PROGRAM.replace("START", start)}
     for name, text in sources.items():
         (tmp_path / name).write_text(text.replace("COUNT", str(COUNT)))
-    runtime = [runtime_dir() / "src" / name for name in ("edgetvm.c", "thread_pool.c")]
+    runtime = [runtime_dir() / "src" / name for name in ("edgetvm.c", "thread_pool.c", "thread_cores.c")]
     flags = ["-std=c99", "-O2", "-DEDGETVM_THREADS"]
     include = [runtime_dir() / "include"]
     paths = [tmp_path / "main.c", tmp_path / "model.c", *runtime]

@@ -1,11 +1,12 @@
 /* The thread pool, called as compiled kernels call it: through the weak variable. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* cpu_set_t */
 
 #include "check.h"
 #include "edgetvm_threads.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -224,6 +225,36 @@ static void test_start_and_stop(void) {
     test_without_start_the_caller_runs_alone();
 }
 
+static void test_bound_threads(void) {
+    int cores[EDGETVM_MAX_THREADS], i, usable;
+    cpu_set_t before, during, after;
+    job bound = new_job();
+    CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+    usable = CPU_COUNT(&before) < 3 ? CPU_COUNT(&before) : 3;
+    CHECK(edgetvm_threads_fastest(0, cores) == EINVAL);
+    CHECK(CPU_COUNT(&before) >= EDGETVM_MAX_THREADS ||
+          edgetvm_threads_fastest(CPU_COUNT(&before) + 1, cores) == EINVAL);
+    CHECK(edgetvm_threads_fastest(usable, cores) == 0);
+    for (i = 0; i < usable; i++) {
+        CHECK(CPU_ISSET((size_t)cores[i], &before));
+        CHECK(i == 0 || cores[i] != cores[i - 1]);
+    }
+    CHECK(edgetvm_threads_start_on(usable, cores) == 0);
+    CHECK(sched_getaffinity(0, sizeof during, &during) == 0);
+    CHECK(CPU_COUNT(&during) == 1 && CPU_ISSET((size_t)cores[0], &during));
+    CHECK(launch(visit, &bound) == 0);
+    check_all_visited(&bound, 1);
+    edgetvm_threads_stop();
+    CHECK(sched_getaffinity(0, sizeof after, &after) == 0);
+    CHECK(CPU_EQUAL(&before, &after));
+    cores[0] = -1;
+    CHECK(edgetvm_threads_start_on(1, cores) == EINVAL);
+    cores[0] = CPU_SETSIZE - 1; /* no machine has so many */
+    CHECK(edgetvm_threads_start_on(1, cores) == EINVAL);
+    CHECK(edgetvm_threads_start(1) == 0); /* what failed has left nothing behind */
+    edgetvm_threads_stop();
+}
+
 int main(void) {
     alarm(60); /* a lost wake-up hangs: end it with an error */
     test_without_start_the_caller_runs_alone();
@@ -238,5 +269,6 @@ int main(void) {
     test_stack_of_workers();
     test_two_callers_at_once();
     test_start_and_stop();
+    test_bound_threads();
     return 0;
 }

@@ -16,7 +16,7 @@
 
 #define NOINLINE __attribute__((noinline, used))
 
-enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4, PROFILE = 8 };
+enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4, PROFILE = 8, BOUND = 16 };
 enum { WIDEST_ELEMENT = 8, FIRST_FILL = 0xA5, SECOND_FILL = 0x5A };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5, MODEL_FAILED = 6 };
 
@@ -237,7 +237,8 @@ static int open_files(void) {
 int harness_main(void) {
     int error = read_request();
     if (error == DONE) {
-        error = port_threads((int)request.threads) == 0 ? allocate() : NO_THREADS;
+        error =
+            port_threads((int)request.threads, (request.flags & BOUND) != 0) == 0 ? allocate() : NO_THREADS;
     }
     if (error == DONE) {
         error = open_files();

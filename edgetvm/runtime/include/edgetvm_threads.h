@@ -19,6 +19,17 @@ extern "C" {
  */
 int edgetvm_threads_start(int threads);
 
+/* The same with each thread on a core of its own: `cores[i]` is that of thread i, and the calling thread is
+ * thread 0, which edgetvm_threads_stop lets go where it could before. Also returns EINVAL for a core that
+ * this process may not use, or what pthread_setaffinity_np gave.
+ */
+int edgetvm_threads_start_on(int threads, const int *cores);
+
+/* The numbers of the `count` fastest cores that this thread may use, the fastest first: 0, or EINVAL for a
+ * count that is more than those, or less than 1.
+ */
+int edgetvm_threads_fastest(int count, int *cores);
+
 /* Join the threads. No model may be running. Harmless when none were started. */
 void edgetvm_threads_stop(void);
 

@@ -28,7 +28,8 @@ uint64_t port_nanoseconds(void);
 /* The lowest address that the stack of harness_main may reach. */
 uint8_t *port_stack_bottom(void);
 
-/* Give parallel kernels `count` threads. 0, or an error number. */
-int port_threads(int count);
+/* Give parallel kernels `count` threads, each on a core of its own, the fastest, if they are `bound`. 0, or an
+ * error number. */
+int port_threads(int count, int bound);
 
 #endif

@@ -6,12 +6,13 @@
  * threads that wake late take less, and nobody waits for them.
  * Workers spin for the next launch a little, since it is usually microseconds away, then sleep.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* pthread_setaffinity_np */
 
 #include "edgetvm_threads.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 
 /* What a task learns about its launch; kernels read num_task to find their share of the loop. */
@@ -53,6 +54,9 @@ static struct {
     task_function task;
     void *closure;
     task_environment environment;
+    int bound; /* every thread is, to one core */
+    pthread_t caller;
+    cpu_set_t caller_cores; /* before it was bound */
     pthread_t workers[EDGETVM_MAX_THREADS];
     task_share shares[EDGETVM_MAX_THREADS];
 } pool;
@@ -212,7 +216,31 @@ static void join_workers(int count) {
     pool.generation = 0; /* what a new worker believes it has seen */
 }
 
+static int bind_to_core(pthread_t thread, int core) {
+    cpu_set_t only;
+    if (core < 0 || core >= CPU_SETSIZE) {
+        return EINVAL;
+    }
+    CPU_ZERO(&only);
+    CPU_SET((size_t)core, &only);
+    return pthread_setaffinity_np(thread, sizeof only, &only);
+}
+
+static int bind_threads(int threads, const int *cores) {
+    int i, error;
+    pool.caller = pthread_self();
+    error = pthread_getaffinity_np(pool.caller, sizeof pool.caller_cores, &pool.caller_cores);
+    for (i = 1; i < threads && error == 0; i++) {
+        error = bind_to_core(pool.workers[i], cores[i]);
+    }
+    return error != 0 ? error : bind_to_core(pool.caller, cores[0]);
+}
+
 int edgetvm_threads_start(int threads) {
+    return edgetvm_threads_start_on(threads, NULL);
+}
+
+int edgetvm_threads_start_on(int threads, const int *cores) {
     pthread_attr_t attributes;
     int i, error;
     if (threads < 1 || threads > EDGETVM_MAX_THREADS) {
@@ -233,10 +261,17 @@ int edgetvm_threads_start(int threads) {
         }
     }
     (void)pthread_attr_destroy(&attributes);
+    if (error == 0 && cores != NULL) {
+        error = bind_threads(threads, cores);
+        if (error != 0) {
+            join_workers(threads);
+        }
+    }
     if (error != 0) {
         return error;
     }
     pool.started = threads;
+    pool.bound = cores != NULL;
     return 0;
 }
 
@@ -244,6 +279,9 @@ void edgetvm_threads_stop(void) {
     if (pool.started != 0) {
         join_workers(pool.started);
         pool.started = 0;
+        if (pool.bound) {
+            (void)pthread_setaffinity_np(pool.caller, sizeof pool.caller_cores, &pool.caller_cores);
+        }
     }
 }
 

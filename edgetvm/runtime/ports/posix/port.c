@@ -1,6 +1,7 @@
 /* The harness on Linux: runs in a thread of its own, whose stack has known bounds and a guard page. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_NORESERVE */
 
+#include "edgetvm_threads.h"
 #include "port.h"
 
 #include <errno.h>
@@ -14,9 +15,6 @@
 #include <unistd.h>
 
 enum { STACK_BYTES = 8 << 20, PAGE_BYTES = 65536 /* the largest that Linux uses on Arm */ };
-
-/* In a package without parallel kernels there may be no pool. */
-extern int edgetvm_threads_start(int threads) __attribute__((weak));
 
 static uint8_t *stack_bottom;
 
@@ -93,12 +91,20 @@ uint8_t *port_stack_bottom(void) {
     return stack_bottom;
 }
 
-int port_threads(int count) {
-    if (count <= 1) {
-        return 0;
+#ifdef EDGETVM_THREADS
+int port_threads(int count, int bound) {
+    int cores[EDGETVM_MAX_THREADS];
+    const int error = bound ? edgetvm_threads_fastest(count, cores) : 0;
+    if (error != 0 || (count <= 1 && !bound)) {
+        return error;
     }
-    return edgetvm_threads_start != NULL ? edgetvm_threads_start(count) : ENOSYS;
+    return edgetvm_threads_start_on(count, bound ? cores : NULL);
 }
+#else
+int port_threads(int count, int bound) {
+    return count > 1 || bound ? ENOSYS : 0;
+}
+#endif
 
 static void *run(void *exit_status) {
     *(int *)exit_status = harness_main();

@@ -70,8 +70,8 @@ uint8_t *port_stack_bottom(void) {
     return __stack_bottom;
 }
 
-int port_threads(int count) {
-    return count > 1 ? -1 : 0;
+int port_threads(int count, int bound) {
+    return count > 1 || bound ? -1 : 0;
 }
 
 int main(void) {
