@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from edgetvm.deploy.counts import Block
 from tests.tools import unavailable
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
@@ -67,7 +68,7 @@ def test_only_what_computes_the_same_is_compared(compare_peers: ModuleType) -> N
 
 
 def test_blocks_of_calls_add_up(cycles: ModuleType) -> None:
-    one = cycles.read_counts("1000 4 a\n1010 2 3\n")
+    one = cycles.by_block((Block(0x1000, 16, 4, 10, 1), Block(0x1010, 8, 2, 3, 0)))
     assert one == {(0x1000, 4): 10, (0x1010, 2): 3}
     assert cycles.merged([one, {(0x1000, 4): 1}]) == {(0x1000, 4): 11, (0x1010, 2): 3}
 

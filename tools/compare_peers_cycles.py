@@ -23,17 +23,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from edgetvm.deploy import counting
 from edgetvm.deploy.build import build_linux
+from edgetvm.deploy.counting import counting_arguments
+from edgetvm.deploy.counts import COUNTS, Segment, read_segments
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import choose_target
 from edgetvm.report.bench import random_inputs
-from edgetvm.target.zig import run_zig
 
-PLUGIN = Path(__file__).with_name("compare_peers_blocks.c")
 # llvm-mca's name for each core: a Cortex-A76 is a Neoverse N1, which LLVM 16 and newer describe.
 CORES = {"cortex-a53": "cortex-a53", "cortex-a72": "cortex-a72", "cortex-a76": "neoverse-n1"}
 FEATURES = "+neon,+fullfp16,+dotprod,+i8mm"
@@ -84,20 +83,20 @@ def blocks_of_calls(folder: Path, program_dir: Path) -> tuple[Path, list[Counts]
     emulator = find_emulator("qemu-aarch64")
     write_request(program_dir, package, RunRequest(random_inputs(package), profile=True))
     program = build_linux(package, target, program_dir, "musl", header="profile_entry.h")
-    begin, end = counting.marker_addresses(program.read_bytes(), 8)
-    arguments = f"{plugin(emulator, program_dir)},begin={begin:#x},end={end:#x},out=blocks.txt"
-    command = [emulator, "-cpu", target.processor.qemu_cpu, "-plugin", arguments, str(program)]
+    counting = counting_arguments(emulator, program, 8)
+    if not counting:
+        raise Unavailable("QEMU was built without plugins")
+    command = [emulator, "-cpu", target.processor.qemu_cpu, *counting, str(program)]
     subprocess.run(command, cwd=program_dir, check=True, capture_output=True, timeout=600)
-    segments = [read_counts(text) for text in (program_dir / "blocks.txt").read_text().split("\n\n")[:-1]]
+    segments = [by_block(segment) for segment in read_segments(program_dir / COUNTS)]
     taps = [len(call.outputs) for call in package.calls]
     passed = iter(segments[-sum(taps) - 1 : -1])
     return program, [merged(next(passed) for _ in range(count)) for count in taps]
 
 
-def read_counts(text: str) -> Counts:
-    """The lines of one segment."""
-    lines = [[int(word, 16) for word in line.split()] for line in text.split("\n") if line]
-    return merged({(address, size): times} for address, size, times in lines)
+def by_block(segment: Segment) -> Counts:
+    """How often each block ran."""
+    return merged({(block.address, block.instructions): block.times} for block in segment)
 
 
 def merged(counts: Iterable[Counts]) -> Counts:
@@ -107,18 +106,6 @@ def merged(counts: Iterable[Counts]) -> Counts:
         for block, times in one.items():
             total[block] = total.get(block, 0) + times
     return total
-
-
-def plugin(emulator: str, folder: Path) -> Path:
-    """The plugin, for the version of the interface that the emulator takes."""
-    counter = counting._loadable_plugin(emulator)
-    if counter is None:
-        raise Unavailable("QEMU was built without plugins")
-    version = counter.stem.rpartition("-")[2]
-    built = folder / "blocks.so"
-    flags = [*counting._FLAGS, f"-I{counting.SOURCE.parent}", f"-DQEMU_PLUGIN_VERSION={version}"]
-    run_zig(["cc", *flags, str(PLUGIN), "-o", str(built)])
-    return built
 
 
 def disassemble(program: Path) -> dict[int, str]:

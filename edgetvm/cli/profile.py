@@ -39,9 +39,11 @@ def _print(report: ProfileReport) -> None:
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
     timed = any(call.latency_us_median is not None for call in report.calls)
     unit = "us" if timed else "instructions"
+    cycles = report.total_cycles
+    modelled = "" if cycles is None else f", {cycles:,} modelled cycles"
     print_table(
-        f"{report.target} on {report.runner}, {threads}: {_figure(report.total, timed)} {unit}",
-        [f">{unit}", ">share", ">predicted", "rule", "kernel", "nodes"],
+        f"{report.target} on {report.runner}, {threads}: {_figure(report.total, timed)} {unit}{modelled}",
+        [f">{unit}", ">share", ">predicted", ">cycles", "rule", "kernel", "nodes"],
         [_row(call, report.total, timed) for call in report.calls],
     )
 
@@ -49,7 +51,8 @@ def _print(report: ProfileReport) -> None:
 def _row(call: CallProfile, total: float | None, timed: bool) -> list[str]:
     share = "-" if call.cost is None or not total else f"{100 * call.cost / total:.1f} %"
     measured, predicted = _figure(call.cost, timed), _figure(call.predicted, timed)
-    return [measured, share, predicted, call.rule or "-", call.kernel, ", ".join(call.nodes)]
+    cycles = _figure(call.modelled_cycles, timed=False)
+    return [measured, share, predicted, cycles, call.rule or "-", call.kernel, ", ".join(call.nodes)]
 
 
 def _figure(value: float | None, timed: bool) -> str:

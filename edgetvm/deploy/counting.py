@@ -1,4 +1,4 @@
-"""Exact instruction counts: the QEMU plugin, built on demand, and what it is told and tells."""
+"""The QEMU plugin that counts what runs: built on demand, and what it is told."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from edgetvm.deploy.exchange import by_call
-from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import Package
+from edgetvm.deploy.counts import COUNTS
 from edgetvm.errors import ToolError
 from edgetvm.resources import cache_dir
 from edgetvm.target.zig import run_zig
 
 SOURCE = Path(__file__).resolve().parent / "plugin" / "count.c"
-COUNTS = "counts.txt"
 _TAG = b"edgetvm-markers\0"
 _FLAGS = ("-shared", "-fPIC", "-std=c99", "-O2", "-g0", "-mcpu=baseline", "-fno-sanitize=undefined")
 _FIRST_VERSION = 1
@@ -33,7 +29,7 @@ _LIMIT = re.compile(r"supports only (?:a minimum version of|up to version) (\d+)
 
 def counting_arguments(emulator: str, program: Path, pointer_bytes: int) -> list[str]:
     """The arguments that make ``emulator`` count the instructions of ``program``; none if it cannot."""
-    plugin = _loadable_plugin(emulator)
+    plugin = loadable_plugin(emulator)
     if plugin is None:
         return []
     begin, end = marker_addresses(program.read_bytes(), pointer_bytes)
@@ -48,39 +44,8 @@ def marker_addresses(program: bytes, pointer_bytes: int) -> tuple[int, int]:
     return begin & ~thumb, end & ~thumb
 
 
-def counted(measurement: Measurement, folder: Path, package: Package, request: RunRequest) -> Measurement:
-    """The measurement with what the plugin counted: of the first inference, or of each call of a profile."""
-    if request.profile:
-        return replace(measurement, call_instructions=call_instructions(folder, package))
-    return replace(measurement, instructions=first_inference(folder))
-
-
-def first_inference(folder: Path) -> int | None:
-    """Instructions of the first inference: what the plugin wrote, less the markers' own."""
-    counts = _counts(folder)
-    return counts[1] - counts[0] if len(counts) > 1 else None
-
-
-def call_instructions(folder: Path, package: Package) -> tuple[int, ...] | None:
-    """Instructions of each kernel call of the one inference of a profile, less the taps' own.
-
-    The markers are given by taps: first one with nothing before it, at the end those of the inference, then one
-    after its last call.
-    """
-    counts, taps = _counts(folder), sum(len(call.outputs) for call in package.calls)
-    if len(counts) < taps + 2:
-        return None
-    return by_call(package, [max(0, count - counts[1]) for count in counts[-taps - 1 : -1]])
-
-
-def _counts(folder: Path) -> list[int]:
-    """What the plugin wrote."""
-    path = folder / COUNTS
-    return [int(line) for line in path.read_text().split()] if path.is_file() else []
-
-
 @cache
-def _loadable_plugin(emulator: str) -> Path | None:
+def loadable_plugin(emulator: str) -> Path | None:
     """A plugin of an interface version that this emulator loads; one that refuses names its limit."""
     version = _FIRST_VERSION
     for _ in range(_TRIES):

@@ -54,8 +54,9 @@ class Measurement:
                    output, of shape (samples, *output shape)
     latency_ns     the time of each repeat, on a real machine
     instructions   executed by the first inference, its call included
+    cycles         of that inference by the model of its core, if the core has one
     call_ns        one tuple a repeat: the time of each kernel call, in the order of the manifest's `calls`
-    call_instructions  those of each kernel call of the first inference
+    call_instructions, call_cycles  those of each kernel call of the first inference
     stack_bytes    the deepest that the first inference's stack went below its caller
     arena_touched  bytes from the arena's start to the last one that was written
     guard_ok       nothing was written beside the arena
@@ -67,8 +68,10 @@ class Measurement:
     taps: tuple[tuple[np.ndarray, ...], ...] | None = None
     latency_ns: tuple[int, ...] | None = None
     instructions: int | None = None
+    cycles: int | None = None
     call_ns: tuple[tuple[int, ...], ...] | None = None
     call_instructions: tuple[int, ...] | None = None
+    call_cycles: tuple[int, ...] | None = None
     stack_bytes: int | None = None
     arena_touched: int | None = None
     guard_ok: bool | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgetvm.deploy.build import build_image
-from edgetvm.deploy.counting import counted, counting_arguments
+from edgetvm.deploy.counting import counting_arguments
+from edgetvm.deploy.counts import counted
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import Measurement, RunRequest
@@ -35,4 +36,4 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
     command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
     command += ["-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]
     measurement = execute(command, work, package, request, samples, RUNNER)
-    return counted(measurement, work, package, request)
+    return counted(measurement, work, package, request, image, target.processor)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgetvm.deploy.build import build_linux
-from edgetvm.deploy.counting import counted, counting_arguments
+from edgetvm.deploy.counting import counting_arguments
+from edgetvm.deploy.counts import counted
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import Measurement, RunRequest
@@ -31,4 +32,4 @@ def run_under_qemu(package: Package, target: Target, request: RunRequest, work: 
     counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if counts else []
     command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
     measurement = execute(command, work, package, request, samples, runner)
-    return counted(replace(measurement, latency_ns=None, call_ns=None), work, package, request)
+    return counted(replace(measurement, latency_ns=None, call_ns=None), work, package, request, program, processor)

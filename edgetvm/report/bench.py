@@ -55,7 +55,7 @@ def bench_package(
         latency_us_median=statistics.median(latency) / 1000 if latency else None,
         latency_us_min=min(latency) / 1000 if latency else None,
         instructions=first.instructions,
-        modelled_cycles=None,
+        modelled_cycles=first.cycles,
         flash_bytes=flash,
         ram_bytes=ram,
         arena_bytes=package.arena_bytes,

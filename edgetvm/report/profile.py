@@ -24,7 +24,8 @@ _WARMUP = 3
 
 @dataclass(frozen=True)
 class CallProfile:
-    """One kernel call of an inference: its time on a real machine, its instructions under an emulator.
+    """One kernel call of an inference: its time on a real machine, its instructions under an emulator, and their
+    cycles by the model of its core.
 
     rule       the schedule rule that made the kernel; None of a copy
     predicted  what the cost model expects, in the unit that was measured: instructions, or of the measured time the
@@ -37,6 +38,7 @@ class CallProfile:
     latency_us_median: float | None
     latency_us_min: float | None
     instructions: int | None
+    modelled_cycles: int | None = None
     predicted: float | None = None
 
     @property
@@ -63,6 +65,12 @@ class ProfileReport:
         costs = [call.cost for call in self.calls if call.cost is not None]
         return sum(costs) if costs else None
 
+    @property
+    def total_cycles(self) -> int | None:
+        """The sum of the modelled cycles of the calls."""
+        cycles = [call.modelled_cycles for call in self.calls if call.modelled_cycles is not None]
+        return sum(cycles) if cycles else None
+
     def to_json(self) -> dict[str, object]:
         """What ``edgetvm profile --json`` prints."""
         return {
@@ -76,6 +84,7 @@ class ProfileReport:
                     "nodes": list(call.nodes),
                     "latency_us": {"median": call.latency_us_median, "min": call.latency_us_min},
                     "instructions": call.instructions,
+                    "modelled_cycles": call.modelled_cycles,
                     "predicted": call.predicted,
                 }
                 for call in self.calls
@@ -123,13 +132,15 @@ def _predict(calls: Sequence[CallProfile], expected: Mapping[str, int]) -> tuple
 
 
 def _call(measured: Measurement, position: int, call: Call, rule: str | None) -> CallProfile:
-    median = least = instructions = None
+    median = least = instructions = cycles = None
     if measured.call_ns is not None:
         times = [repeat[position] for repeat in measured.call_ns]
         median, least = statistics.median(times) / 1000, min(times) / 1000
     if measured.call_instructions is not None:
         instructions = measured.call_instructions[position]
-    return CallProfile(call.kernel, rule, call.nodes, median, least, instructions)
+    if measured.call_cycles is not None:
+        cycles = measured.call_cycles[position]
+    return CallProfile(call.kernel, rule, call.nodes, median, least, instructions, cycles)
 
 
 def _kernels(package: Package) -> Mapping[str, Mapping[str, Any]]:

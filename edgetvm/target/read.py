@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, REFILL, kinds
 from edgetvm.target.toml_table import TomlTable
 from edgetvm.target.types import Board, Emulator, Memory, Processor, Variant
 
@@ -20,6 +21,7 @@ def read_processor(table: TomlTable) -> Processor:
     if arch not in _OS:
         raise table.error(f"arch '{arch}' is none of {', '.join(_OS)}")
     binary = arch != "c"
+    cycles = table.take_table("cycles")
     processor = Processor(
         name=table.take("name", str),
         source=table.take("source", str),
@@ -36,6 +38,7 @@ def read_processor(table: TomlTable) -> Processor:
         qemu_cpu=table.take("qemu_cpu", str, None),
         unaligned=table.take("unaligned", bool, True),
         variants=tuple(_read_variant(entry) for entry in table.take_tables("variant")),
+        cycles=_read_cycles(cycles, arch) if cycles else (),
     )
     table.finish()
     _check_variants(processor, table)
@@ -61,6 +64,20 @@ def _check_triple(processor: Processor, table: TomlTable) -> None:
             f"triple '{processor.triple}' must be architecture, vendor, '{processor.os}' and ABI",
             "such as thumbv7em-none-none-eabihf or aarch64-unknown-linux-gnu",
         )
+
+
+def _read_cycles(table: TomlTable, arch: str) -> tuple[tuple[str, float], ...]:
+    """Cycles by kind of instruction."""
+    if arch != "thumb":
+        raise table.error(f"there is no model of the cycles of arch '{arch}'", "Cortex-M has one")
+    optional = (*kinds(arch), PIPELINED_LOAD)
+    prices = {kind: table.take(kind, float) for kind in (OTHER, REFILL)}
+    prices |= {kind: table.take(kind, float) for kind in optional if table.has(kind)}
+    table.finish()
+    for kind, cycles in prices.items():
+        if cycles < 0:
+            raise table.error(f"{cycles:g} cycles of '{kind}' cannot be")
+    return tuple(prices.items())
 
 
 def _read_variant(table: TomlTable) -> Variant:

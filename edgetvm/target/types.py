@@ -42,6 +42,7 @@ class Processor:
     qemu_cpu      `-cpu` of the user-mode emulator, None where there is none (Linux only)
     unaligned     whether loads of 4 bytes may be unaligned
     variants      what its better cores have, the best last; () for one kind of core
+    cycles        what each kind of instruction takes (`cost/cycles.py`); () of a core whose manual does not tell
     """
 
     name: str
@@ -59,6 +60,7 @@ class Processor:
     qemu_cpu: str | None = None
     unaligned: bool = True
     variants: tuple[Variant, ...] = ()
+    cycles: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,18 @@ def test_instructions_add_up(target: str, emulator: str, tmp_path: Path) -> None
     """The calls' sum is the whole, less what the entry function does between them."""
     require_tool(emulator)
     package = edgetvm.compile(DIGITS, target, tmp_path / "package")
-    report, whole = package.profile(), package.bench().instructions
+    report, bench = package.profile(), package.bench()
+    whole = bench.instructions
     assert whole is not None
     assert report.total is not None
     assert whole * 0.99 - 50 <= report.total <= whole + 10 * len(report.calls)
     assert report.calls == package.profile().calls  # to the last instruction
+    if target == "qemu-mps2-an386":
+        assert bench.modelled_cycles is not None
+        assert bench.modelled_cycles > whole
+        assert report.total_cycles == pytest.approx(bench.modelled_cycles, rel=0.01)
+    else:
+        assert (bench.modelled_cycles, report.total_cycles) == (None, None)
     if target == "cortex-a53":  # elsewhere the compiler spills and splits what the model counts once
         assert_foreseen(report)
     assert all(call.latency_us_median is None for call in report.calls)
@@ -102,6 +109,14 @@ def test_command(package: edgetvm.Package, capsys: pytest.CaptureFixture[str]) -
     printed = json.loads(capsys.readouterr().out)
     assert printed["runner"] == "host"
     assert len(printed["calls"]) == len(package.manifest["calls"])
-    assert set(printed["calls"][0]) == {"kernel", "rule", "nodes", "latency_us", "instructions", "predicted"}
+    assert set(printed["calls"][0]) == {
+        "kernel",
+        "rule",
+        "nodes",
+        "latency_us",
+        "instructions",
+        "modelled_cycles",
+        "predicted",
+    }
     assert main(["profile", str(package.path)]) == 0
     assert "share" in capsys.readouterr().out

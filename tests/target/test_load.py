@@ -46,6 +46,12 @@ name     = "better"
 features = ["+i8mm"]
 hwcap2   = [13]
 """
+CYCLES = """
+[cycles]
+other  = 1
+load   = 2
+refill = 1
+"""
 BOARD = """
 name      = "my-board"
 processor = "cortex-m4"
@@ -130,6 +136,10 @@ BROKEN = [
     (BOARD, "0x20000000", "0x08040000", "memory regions 'flash' and 'ram' overlap"),
     (BOARD, 'name = "ram"', 'name = "flash"', "two memory regions have one name"),
     (BOARD, "[[memory]]", "[[memory", "mine.toml: not a TOML file"),
+    (PROCESSOR, ZIG, ZIG + CYCLES.replace("refill", "refil"), "[cycles]: key 'refill' is missing"),
+    (PROCESSOR, ZIG, ZIG + CYCLES.replace("load", "lode"), "[cycles]: unknown key 'lode'"),
+    (PROCESSOR, ZIG, ZIG + CYCLES.replace("= 2", "= -2"), "[cycles]: -2 cycles of 'load' cannot be"),
+    (LINUX, REGISTERS, REGISTERS + CYCLES, "there is no model of the cycles of arch 'aarch64'"),
     (PROCESSOR, '"thumb"', '"sparc"', "arch 'sparc' is none of x86_64"),
     (PROCESSOR, '"cortex-m4"', '"cortex-m44"', "LLVM knows no cpu 'cortex-m44' for thumbv7em-none-none-eabihf"),
     (PROCESSOR, 'float_abi        = "hard"', 'float_abi = "hard"\nos = "linux"', "os of arch 'thumb' must be 'none'"),
