@@ -99,7 +99,7 @@ def test_bench(package: str, capfd: Captured) -> None:
     assert report["arena_bytes"] == manifest["arena"]["bytes"]
     assert report["instructions"] is None
     assert main(["bench", package, "--runs", "5", "--bound"]) == 0
-    assert "host on host, 1 thread" in capsys.readouterr().out
+    assert "host on host, 1 thread" in capfd.readouterr().out
     assert main(["bench", package, "--runs", "20", "--threads", "2"]) == 0
     printed = capfd.readouterr().out
     assert "host on host, 2 threads" in printed
