@@ -15,6 +15,7 @@ from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
 from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
+from edgetvm.schedule.rules.dsp_depthwise import dsp_depthwise
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.functions_apart import functions_apart
 from edgetvm.schedule.rules.half_tile import half_tile
@@ -37,6 +38,7 @@ RULES: list[Rule] = [
     dot_panels,
     dot_tile,
     depthwise_int8,
+    dsp_depthwise,
     neon_panels,
     neon_tile,
     functions_apart,
