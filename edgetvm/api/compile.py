@@ -78,7 +78,7 @@ def compile(  # noqa: A001
     optimize         "size", "speed" or "balanced"
     precision        arithmetic of a float model: "fp32", or "fp16" on a core that has it
     libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
-    recipe           a TOML file of schedule numbers instead of the shipped one
+    recipe           a TOML file of schedule numbers that replace the shipped ones
     quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
                      also for all from `calibration` to `int16_nodes`)
     max_drop         the accuracy that may be lost, in hundredths of the metric (0.5 is half a point of top-1): the

@@ -44,7 +44,7 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         choices=api.LIBCS,
         help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
     )
-    parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers to use instead of the shipped ones")
+    parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers that replace the shipped ones")
     add_quantization(parser)
     parser.add_argument(
         "--no-reference", action="store_true", help="leave the model out of the package: verify then needs --model"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from edgetvm.errors import TargetError
@@ -17,7 +16,7 @@ FAMILY = {"x86_64": "x86", "aarch64": "arm-cpu", "arm": "arm-cpu", "thumb": "cor
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the rules of one family are given.
+    """What the rules of one family are given. Numbers of 0 by default are of kernels that not every family has.
 
     scalar_accumulators   accumulators of a tile where there are no vectors
     spare_registers       vector registers kept free of accumulators
@@ -25,6 +24,14 @@ class Recipe:
     max_rows              rows of a register tile at most
     unrolled_operations   multiply-adds of one unrolled inner body at most
     parallel_operations   operations of a kernel from which it is shared among threads; 0 for never
+    register_steps        steps of a sum that a register tile unrolls at most
+    register_epilogue     operations that a vector of its sums costs besides its products
+    register_overhead     operations that such a tile costs: loops and addresses
+    register_vectors      vectors of sums beside each other in it at most
+    max_vectors           the same of tiles whose loops are written without TVM's schedule
+    thread_stack_bytes    scratch of a kernel at most that lies on the stack of a thread
+    thread_bands          bands of rows at least that threads share
+    uncopied_bands        bands of rows of a kernel that copies none of them
     dot_epilogue          instructions that a vector of sums costs besides its products: start, epilogue, store
     dot_tile              instructions that a tile of sums costs: loops and addresses
     dot_unrolled          dot-product instructions of one unrolled body at most
@@ -38,10 +45,20 @@ class Recipe:
     winograd_rows         tiles of a block of products at most, whose sums are in registers
     winograd_vectors      vectors of output channels of such a block at most
     winograd_tiles        tiles at least that use a weight while it is near
+    winograd_block        operations that a block of products costs besides those on its sums
+    winograd_loads        loads that cost as much as one of the multiply-adds beside them
+    winograd_overlap      of computing and reading memory, the shorter costs one in so many of its time
+    winograd_bands        bands of tiles at least that threads share
     matrix_epilogue       operations that a vector of float sums costs besides its products
     matrix_tile           operations that a tile of float sums costs
     matrix_loads          loads of activations that cost as much as one of the multiply-adds beside them
     matrix_weights        loads of activations that cost as much as one of weights
+    half_vectors          channels, in vectors of 64 bytes, below which vectors of 32 bytes may fit them better
+    window_tile           operations that a tile of a float depthwise convolution costs: loops and addresses
+    neon_columns          channels of a panel of weights at most where NEON has no dot product: a power of two
+    neon_epilogue         instructions that 100 of its outputs cost besides their products
+    neon_epilogue_eight   the same where four sums are added up for an output
+    neon_tile             instructions that such a tile costs: loops and addresses
     line_operations       operations on one vector in the time in which memory brings 64 bytes
     shared_columns        channels of a panel of int8 weights that several kinds of cores read
     shared_columns_one    the same for kernels of one pixel
@@ -54,28 +71,45 @@ class Recipe:
     max_rows: int
     unrolled_operations: int
     parallel_operations: int
-    dot_epilogue: int = 4
-    dot_tile: int = 16
-    dot_unrolled: int = 128
-    dot_band_bytes: int = 16384
-    dot_band_share: int = 8
+    register_steps: int
+    register_epilogue: int
+    register_overhead: int
+    register_vectors: int = 0
+    max_vectors: int = 0
+    thread_stack_bytes: int = 0
+    thread_bands: int = 0
+    uncopied_bands: int = 0
+    dot_epilogue: int = 0
+    dot_tile: int = 0
+    dot_unrolled: int = 0
+    dot_band_bytes: int = 0
+    dot_band_share: int = 0
     dot_spare_registers: int = 0
     peeled_operations: int = 0
     winograd_side: int = 0
-    winograd_percent: int = 80
-    winograd_bytes: int = 262144
-    winograd_rows: int = 8
-    winograd_vectors: int = 2
-    winograd_tiles: int = 14
-    line_operations: int = 10
-    matrix_epilogue: int = 4
-    matrix_tile: int = 16
-    matrix_loads: int = 8
-    matrix_weights: int = 3
+    winograd_percent: int = 0
+    winograd_bytes: int = 0
+    winograd_rows: int = 0
+    winograd_vectors: int = 0
+    winograd_tiles: int = 0
+    winograd_block: int = 0
+    winograd_loads: int = 0
+    winograd_overlap: int = 0
+    winograd_bands: int = 0
+    matrix_epilogue: int = 0
+    matrix_tile: int = 0
+    matrix_loads: int = 0
+    matrix_weights: int = 0
+    half_vectors: int = 0
+    window_tile: int = 0
+    neon_columns: int = 0
+    neon_epilogue: int = 0
+    neon_epilogue_eight: int = 0
+    neon_tile: int = 0
+    line_operations: int = 0
     shared_columns: int = 0
     shared_columns_one: int = 0
     shared_rows: int = 0
-    sha256: str = ""  # of the file it was read from
 
 
 @dataclass(frozen=True)
@@ -98,11 +132,14 @@ class Machine:
         return max(self.vector_bytes // element_bytes, 1)
 
 
-def machine_for(target: Target, form: str, optimize: str = "balanced", path: Path | None = None) -> Machine:
-    """The machine that rules schedule for. Portable C has no vectors, whatever the target."""
+def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path | None = None) -> Machine:
+    """The machine that rules schedule for. Portable C has no vectors, whatever the target.
+
+    Numbers of the recipe `own` replace those of the family.
+    """
     processor = target.processor
     family = "portable-c" if form == "c" else FAMILY[processor.arch]
-    recipe = load_recipe(path or schedules_dir() / family / "default.toml", optimize)
+    recipe = load_recipe(schedules_dir() / family / "default.toml", optimize, own)
     if family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
@@ -133,21 +170,26 @@ def matrix_of(processor: Processor) -> str | None:
     return "smmla" if processor.arch == "aarch64" and "i8mm" in llvm_features(processor) else None
 
 
-def load_recipe(path: Path, optimize: str = "balanced") -> Recipe:
+def load_recipe(path: Path, optimize: str = "balanced", own: Path | None = None) -> Recipe:
     """Read a recipe: one table a number, with `value` and `why`, and where it differs `size` and `speed`.
 
-    Raises TargetError that names the file and the key.
+    What the recipe `own` has replaces what `path` has. Raises TargetError that names the file and the key.
     """
+    numbers = _numbers(path, optimize)
+    for field in fields(Recipe):
+        if field.default is MISSING and field.name not in numbers:
+            raise TargetError(f"recipe {path}: missing key '{field.name}'")
+    return Recipe(**numbers | (_numbers(own, optimize) if own else {}))
+
+
+def _numbers(path: Path, optimize: str) -> dict[str, int]:
     try:
-        content = path.read_bytes()
-        table = tomllib.loads(content.decode("utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TargetError(f"recipe {path} cannot be read: {error}") from error
-    wanted = set(Recipe.__dataclass_fields__) - {"sha256"}
-    for key in sorted(wanted ^ set(table)):
-        raise TargetError(f"recipe {path}: {'missing' if key in wanted else 'unknown'} key '{key}'")
-    values = {key: _number(path, key, entry, optimize) for key, entry in table.items()}
-    return Recipe(**values, sha256=hashlib.sha256(content).hexdigest())
+    for key in sorted(set(table) - {field.name for field in fields(Recipe)}):
+        raise TargetError(f"recipe {path}: unknown key '{key}'")
+    return {key: _number(path, key, entry, optimize) for key, entry in table.items()}
 
 
 def _number(path: Path, key: str, entry: object, optimize: str) -> int:

@@ -15,6 +15,7 @@ import edgetvm
 from edgetvm.cli.main import build_parser
 from edgetvm.oracle.images import SUFFIXES
 from edgetvm.oracle.preprocess import CHANNELS, LAYOUTS, Preprocess
+from edgetvm.resources import schedules_dir
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 CLI, FORMATS = DOCS / "cli.md", DOCS / "formats.md"
@@ -127,10 +128,25 @@ def test_preprocess_keys() -> None:
         assert f"`{suffix}`" in text
 
 
+def example(title: str) -> str:
+    """The first TOML under a heading."""
+    found = re.search(rf"^#+ {title}\n.*?```toml\n(.*?)```", FORMATS.read_text(), re.DOTALL | re.MULTILINE)
+    assert found, title
+    return found[1]
+
+
+def test_the_example_of_a_recipe(tmp_path: Path) -> None:
+    from edgetvm.schedule.recipe import load_recipe
+
+    path = tmp_path / "r.toml"
+    path.write_text(example("Recipe"))
+    shipped = schedules_dir() / "x86" / "default.toml"
+    assert load_recipe(shipped, "size", path).unrolled_operations == 32
+
+
 def test_the_example_of_preprocessing(tmp_path: Path) -> None:
     from edgetvm.oracle.preprocess import read_preprocess
 
-    (example,) = re.findall(r"```toml\n(.*?)```", FORMATS.read_text(), re.DOTALL)
     path = tmp_path / "p.toml"
-    path.write_text(example)
+    path.write_text(example("Images"))
     assert read_preprocess(path) == Preprocess("NHWC", 256, (224, 224), "RGB", (127.5,), (127.5,), 1)

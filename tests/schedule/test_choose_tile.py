@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,11 @@ SHIPPED = [
     for optimize in ("size", "balanced", "speed")
 ]
 SMALL = st.integers(0, 40)
-ANY_RECIPE = st.builds(Recipe, SMALL, SMALL, SMALL, SMALL, st.integers(0, 512), SMALL)
+NEEDED = [field.name for field in fields(Recipe) if field.default is MISSING]
+ANY_RECIPE = st.builds(
+    Recipe,
+    **dict.fromkeys(NEEDED, SMALL) | {"unrolled_operations": st.integers(0, 512), "register_vectors": SMALL},
+)
 MACHINES = st.builds(
     Machine,
     vector_bytes=st.sampled_from([0, 8, 16, 32, 64]),

@@ -21,7 +21,6 @@ from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, stor
 from edgetvm.schedule.types import Constants, Loops
 
 FLOAT_BYTES = 4
-TILE_OVERHEAD = 4  # operations that a tile costs besides its products: addresses and the loop
 
 
 def channel_window(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
@@ -51,7 +50,7 @@ def pixels_at_a_time(kernel: DotKernel, machine: Machine) -> int:
         total = 0.0
         for size, times in ((count, width // count), (width % count, 1 if width % count else 0)):
             seen = {n * step + t * apart for n in range(size) for t in range(kernel.taps[1])}
-            total += times * (max(size * taps, len(seen) * kernel.taps[0]) + size + TILE_OVERHEAD)
+            total += times * (max(size * taps, len(seen) * kernel.taps[0]) + size + machine.recipe.window_tile)
         return total
 
     return min(range(1, max(min(most, width), 1) + 1), key=lambda count: (cost(count), count))

@@ -14,8 +14,6 @@ from edgetvm.schedule.rules.dot_tile import write_loops
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
 from edgetvm.schedule.types import Constants, Loops
 
-MOST_PIXELS = 8
-
 
 def dot_panels(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
     """Write the loops of a convolution or product of int8 by such weights; None where panels are free."""
@@ -31,7 +29,9 @@ def plan_panels(kernel: DotKernel, instruction: DotInstruction, machine: Machine
     window = window_of(kernel, instruction.unit)
     vectors, row = machine.columns // instruction.lanes, kernel.extents[-1]
     room = machine.vector_registers - machine.recipe.dot_spare_registers
-    fitting = [n for n in range(1, min(row, MOST_PIXELS) + 1) if registers(n, vectors, window, instruction) <= room]
+    fitting = [
+        n for n in range(1, min(row, machine.recipe.max_rows) + 1) if registers(n, vectors, window, instruction) <= room
+    ]
     pixels = -(-row // -(-row // max(fitting, default=1)))
     copied = kernel.border is not None or window.length % GROUP != 0
     if kernel.border is None and kernel.taps == (1, 1):

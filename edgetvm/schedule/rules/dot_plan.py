@@ -16,10 +16,6 @@ from edgetvm.schedule.rules.dot_kernel import Access, DotKernel
 from edgetvm.schedule.rules.dot_shape import DotTile, choose_dot_tile
 from edgetvm.schedule.rules.dot_window import GROUP, Window, window_of
 
-THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread
-SHARES = 4  # bands at least that are shared among threads: two threads stay busy, and four have one each
-UNCOPIED_BANDS = 8
-
 
 @dataclass(frozen=True)
 class DotPlan:
@@ -112,16 +108,16 @@ class DotPlan:
     def shared(self) -> bool:
         """Whether threads share the kernel: it is worth it, and its scratch fits their stacks."""
         least = self.machine.recipe.parallel_operations
-        fits = not self.copied or self.scratch_bytes(1) <= THREAD_STACK_BYTES
+        fits = not self.copied or self.scratch_bytes(1) <= self.machine.recipe.thread_stack_bytes
         return bool(least) and fits and self.kernel.products // GROUP >= least
 
     @property
     def band(self) -> int:
         """Rows that are copied at a time, and that one thread computes at a time."""
-        rows = self.kernel.extents[1]
-        most = max(rows // SHARES, 1) if self.shared else rows
+        rows, recipe = self.kernel.extents[1], self.machine.recipe
+        most = max(rows // recipe.thread_bands, 1) if self.shared else rows
         if not self.copied:
-            most = max(rows // UNCOPIED_BANDS, 1)
+            most = max(rows // recipe.uncopied_bands, 1)
         bands = [d for d in range(1, most + 1) if rows % d == 0]
         if not self.copied:
             return max(bands)

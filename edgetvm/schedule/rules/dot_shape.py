@@ -31,8 +31,8 @@ def choose_dot_tile(kernel: DotKernel, window: Window, instruction: DotInstructi
     vectors = -(-kernel.channels // instruction.lanes)
     row, spare = kernel.extents[-1], machine.recipe.dot_spare_registers * machine.vector_registers // REGISTERS
     best: tuple[float, DotTile] | None = None
-    for height in range(1, min(row, machine.recipe.max_rows if instruction.unit == 1 else 8) + 1):
-        for width in range(1, min(vectors, 8) + 1):
+    for height in range(1, min(row, machine.recipe.max_rows) + 1):
+        for width in range(1, min(vectors, machine.recipe.max_vectors) + 1):
             if registers(height, width, window, instruction) > machine.vector_registers - spare:
                 continue
             cost = sum(

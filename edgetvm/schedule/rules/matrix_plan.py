@@ -10,7 +10,6 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 
 FLOAT_BYTES = 4
-MOST_VECTORS = 8
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def matrix_plan(kernel: DotKernel, machine: Machine) -> MatrixPlan:
         return sum(m * n * tile_cost(h, c / lanes) for h, m in _pieces(row, height) for c, n in panels)
 
     heights = range(1, min(row, max(recipe.max_rows, 1)) + 1)
-    tiles = [(h, w) for h in heights for w in range(1, min(vectors, MOST_VECTORS) + 1) if fits(h, w)]
+    tiles = [(h, w) for h in heights for w in range(1, min(vectors, recipe.max_vectors) + 1) if fits(h, w)]
     pixels, wide = min(tiles, key=cost)
     weights = length * kernel.channels * FLOAT_BYTES
     panels_first = bool(machine.cache_bytes) and weights > machine.cache_bytes[-1] // 2
@@ -92,7 +91,7 @@ def matrix_plan(kernel: DotKernel, machine: Machine) -> MatrixPlan:
 def _lanes(channels: int, machine: Machine) -> int:
     """Half of a vector of 64 bytes where few channels are whole halves: processors issue two such at once."""
     lanes = machine.lanes(FLOAT_BYTES)
-    few = channels < 4 * lanes and channels % lanes
+    few = channels < machine.recipe.half_vectors * lanes and channels % lanes
     return lanes // 2 if machine.vector_bytes == 64 and few and channels % (lanes // 2) == 0 else lanes
 
 

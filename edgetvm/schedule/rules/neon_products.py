@@ -15,6 +15,7 @@ from tvm import tirx
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
 
+LOADED = 16  # activations of a pixel that one load brings
 MOST_IN_16_BITS = 255  # the largest sum of weights by which an activation of -128 may be multiplied
 
 
@@ -42,9 +43,9 @@ class Form:
         """Vectors of sums of a tile."""
         return rows * columns if self.by_eight else rows * columns // 2
 
-    def longest_chain(self, packed: Sequence[np.ndarray], most: int = 4) -> int:
+    def longest_chain(self, packed: Sequence[np.ndarray]) -> int:
         """How many products may be summed in 16 bits: a power of two, given every constant as `[..., block, group]`."""
-        chain = most
+        chain = LOADED // self.step
         while chain > 1 and any(self._largest(array, chain) > MOST_IN_16_BITS for array in packed):
             chain //= 2
         return chain

@@ -14,7 +14,6 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
-from edgetvm.schedule.rules.dot_plan import SHARES
 from edgetvm.schedule.rules.dot_window import GROUP, Load, Window, loads_of, over_runs, window_of
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form, Tile
@@ -73,24 +72,24 @@ def write_loops(func: tirx.PrimFunc, position: int, plan: Plan) -> Loops:
 def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequence[np.ndarray]) -> Plan:
     """Choose the tile."""
     window = window_of(kernel, VECTOR // GROUP)
-    least = machine.recipe.parallel_operations
-    shared = bool(least) and kernel.products // GROUP >= least
-    strip = strip_of(kernel, machine, window.length % GROUP != 0, SHARES if shared else 1)
+    recipe = machine.recipe
+    shared = bool(recipe.parallel_operations) and kernel.products // GROUP >= recipe.parallel_operations
+    strip = strip_of(kernel, machine, window.length % GROUP != 0, recipe.thread_bands if shared else 1)
     pixels = kernel.extents[2] if kernel.extents[0] * kernel.extents[1] > 1 else kernel.pixels
     best: tuple[float, int, int, Form] | None = None
     for form in (Form(by_eight=True), Form(by_eight=False)):
         if form.by_eight and window.length % VECTOR and not strip.copied:
             continue
-        for columns in (4, 8, 16, 32):
-            for rows in range(1, 9):
+        for columns in (GROUP << n for n in range((recipe.neon_columns // GROUP).bit_length())):
+            for rows in range(1, recipe.max_rows + 1):
                 cost = tile_cost(form, rows, columns, kernel, window, pixels, machine)
                 if cost is not None and (best is None or cost < best[0] - 1e-9):
                     best = (cost, rows, columns, form)
     assert best is not None
     _, rows, columns, form = best
     panels = Panels(columns, form.group, window.joined)
-    chain = form.longest_chain([panels.pack(array) for array in weights], 2 if form.by_eight else 4)
-    most = max(machine.recipe.unrolled_operations * 8 // (rows * columns), GROUP)
+    chain = form.longest_chain([panels.pack(array) for array in weights])
+    most = max(recipe.unrolled_operations * 8 // (rows * columns), GROUP)
     loads = loads_of(window, VECTOR // GROUP, strip.copied, most)
     return Plan(kernel, neon, form, rows, columns, chain, window, loads, panels, strip, shared)
 
@@ -110,7 +109,9 @@ def tile_cost(
     inner = products / 8 * 1.5 + vectors + rows * length / VECTOR
     if not form.by_eight:
         inner += rows * length / 4
-    outer = rows * (columns * (1.75 if form.by_eight else 1.5)) + 10
+    recipe = machine.recipe
+    percent = recipe.neon_epilogue_eight if form.by_eight else recipe.neon_epilogue
+    outer = rows * (columns * percent / 100) + recipe.neon_tile
     wanted = -(-kernel.channels // columns) * columns / kernel.channels
     tiles = -(-pixels // rows)
     # A short last tile costs as much as a whole one, less what it does not load and add.

@@ -20,8 +20,6 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.vectors import vector_lanes, vectorize_last
 from edgetvm.schedule.types import Constants, Packing
 
-THREAD_STACK_BYTES = 262144  # what a kernel may put on the stack of a thread; the pool's own have 8 MiB
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -94,7 +92,8 @@ def register_tile(sch: Schedule, machine: Machine, constants: Constants) -> dict
     sch.reverse_compute_at(out, order[-1], preserve_unit_loops=True)
     shared = _share_among_threads(sch, order, block, machine)
     for producer in producers:
-        at_root = panels_first or rows_fused or (shared and _row_bytes(sch, producer, reduced) > THREAD_STACK_BYTES)
+        fits = not shared or _row_bytes(sch, producer, reduced) <= machine.recipe.thread_stack_bytes
+        at_root = panels_first or rows_fused or not fits
         _place_producer(sch, producer, above, at_root, machine)
     for loop in (step_inner, *tiles, column_vector):
         sch.unroll(loop)
@@ -113,17 +112,18 @@ def choose_tile(rows: int, columns: int, steps: int, lanes: int, machine: Machin
     """
     recipe = machine.recipe
     budget = machine.vector_registers - recipe.spare_registers if lanes > 1 else recipe.scalar_accumulators
+    widest = recipe.register_vectors if lanes > 1 else recipe.scalar_accumulators
     best: tuple[float, Tile] | None = None
     for height in _divisors(rows, recipe.max_rows):
-        for vectors in _divisors(columns // lanes, 4 if lanes > 1 else recipe.scalar_accumulators):
+        for vectors in _divisors(columns // lanes, widest):
             if height * vectors > max(budget, 1):
                 continue
             work = height * vectors
             cycle = max(work / 2, (height + vectors) / 2, recipe.least_accumulators / 2)
-            cost = (cycle * steps + 2 * work + 8) / work
+            cost = (cycle * steps + recipe.register_epilogue * work + recipe.register_overhead) / work
             if best is None or cost < best[0] - 1e-9:
                 unrolled = max(recipe.unrolled_operations // work, 1)
-                best = (cost, Tile(height, vectors, lanes, max(_divisors(steps, min(unrolled, 8)))))
+                best = (cost, Tile(height, vectors, lanes, max(_divisors(steps, min(unrolled, recipe.register_steps)))))
     assert best is not None
     return best[1]
 

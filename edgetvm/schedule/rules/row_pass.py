@@ -14,7 +14,6 @@ from tvm.s_tir.schedule import SBlockRV
 
 from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES
 from edgetvm.schedule.rules.vectors import vectorize_last
 from edgetvm.schedule.types import Constants, Packing
 
@@ -131,4 +130,4 @@ def _worth_sharing(sch: Schedule, blocks: list[SBlockRV], rows: int, machine: Ma
     bodies = [sch.get(block) for block in blocks]
     operations = sum(math.prod(facts.extent(axis) for axis in body.iter_vars) for body in bodies)
     row_bytes = sum(facts.buffer_bytes(body.writes[0].source) for body in bodies) // rows
-    return bool(least) and operations >= least and row_bytes <= THREAD_STACK_BYTES
+    return bool(least) and operations >= least and row_bytes <= machine.recipe.thread_stack_bytes

@@ -11,8 +11,6 @@ from edgetvm.schedule.rules.dot_window import Window
 
 LANES = 4
 DEPTH = 8  # products that one lane gets at a time
-MOST_PIXELS = 8
-MOST_VECTORS = 8
 
 
 def choose_smmla_tile(kernel: DotKernel, window: Window, machine: Machine, paired: bool, columns: int = 0) -> DotTile:
@@ -21,9 +19,9 @@ def choose_smmla_tile(kernel: DotKernel, window: Window, machine: Machine, paire
     `paired` tells that weights lie as the instruction wants them; `columns`, if given, how many channels it has.
     """
     vectors, row = -(-kernel.channels // LANES), kernel.extents[-1]
-    widths = [columns // LANES] if columns else list(range(1, min(vectors, MOST_VECTORS) + 1))
+    widths = [columns // LANES] if columns else list(range(1, min(vectors, machine.recipe.max_vectors) + 1))
     best: tuple[float, DotTile] | None = None
-    for height in range(1, min(row, MOST_PIXELS) + 1):
+    for height in range(1, min(row, machine.recipe.max_rows) + 1):
         for width in widths:
             # One pixel must do, whatever the panel.
             if height > 1 and registers(height, width) > machine.vector_registers - machine.recipe.dot_spare_registers:

@@ -16,7 +16,8 @@ LANE_GROUP = 4  # activations that NEON loads at once and multiplies by lane
 def step_cost(rows: int, vectors: int, machine: Machine) -> float:
     """Operations of one step of a block of sums: multiply-adds, never fewer than hide their latency, and loads."""
     activations = rows / LANE_GROUP if machine.neon else rows
-    return max(rows * vectors, machine.recipe.least_accumulators) + (vectors + activations) / 4
+    loads = (vectors + activations) / machine.recipe.winograd_loads
+    return max(rows * vectors, machine.recipe.least_accumulators) + loads
 
 
 def block_sizes(columns: int, machine: Machine) -> list[tuple[int, int]]:

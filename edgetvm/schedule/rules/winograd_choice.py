@@ -15,7 +15,6 @@ from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
 
 LINE_BYTES = 64
-BLOCK_COST = 8  # operations that a block of products costs besides those on its sums
 
 
 def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
@@ -75,11 +74,13 @@ def plan_cost(plan: WinogradPlan) -> float:
     after = side * (side + form.costs[1]) + form.outputs * (form.costs[1] + 2 * form.outputs)
     block = plan.rows * plan.vectors
     step = step_cost(plan.rows, plan.vectors, machine)
-    products = form.products * plan.panels * plan.blocks * (step * kernel.depth + 2 * block + BLOCK_COST)
+    products = (
+        form.products * plan.panels * plan.blocks * (step * kernel.depth + 2 * block + machine.recipe.winograd_block)
+    )
     band = products + plan.tiles * (once * depth + after * channels)
     computed = kernel.extents[0] * plan.tile_rows / plan.band * plan.spans * band
     bands = kernel.extents[0] * plan.bands * plan.spans
-    return _beside(computed, bands * _memory_cost(_weight_bytes(plan), machine))
+    return _beside(computed, bands * _memory_cost(_weight_bytes(plan), machine), machine)
 
 
 def direct_cost(kernel: DotKernel, machine: Machine) -> float:
@@ -96,12 +97,13 @@ def direct_cost(kernel: DotKernel, machine: Machine) -> float:
     )
     weights = FLOAT_BYTES * TAPS**2 * kernel.depth * kernel.channels
     whole = machine.lanes(FLOAT_BYTES) // plan.lanes
-    return _beside(images * height * TAPS**2 * kernel.depth * step / whole, _memory_cost(weights, machine))
+    computed = images * height * TAPS**2 * kernel.depth * step / whole
+    return _beside(computed, _memory_cost(weights, machine), machine)
 
 
-def _beside(computed: float, moved: float) -> float:
+def _beside(computed: float, moved: float, machine: Machine) -> float:
     """What both cost that run beside each other, if for the most part."""
-    return max(computed, moved) + min(computed, moved) / 4
+    return max(computed, moved) + min(computed, moved) / machine.recipe.winograd_overlap
 
 
 def _weight_bytes(plan: WinogradPlan) -> int:

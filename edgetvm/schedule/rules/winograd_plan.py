@@ -10,10 +10,7 @@ from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES
-from edgetvm.schedule.rules.register_tile import THREAD_STACK_BYTES
 from edgetvm.schedule.rules.winograd_transform import TAPS, Winograd
-
-SHARES = 3  # bands at least that threads share; fewer leave them idle
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,12 @@ class WinogradPlan:
     @property
     def shared(self) -> str | None:
         """What threads share, if the kernel is worth it: bands, with scratch on their stacks, or panels of a band."""
-        least = self.machine.recipe.parallel_operations
-        if not least or self.multiply_adds < least:
+        recipe = self.machine.recipe
+        if not recipe.parallel_operations or self.multiply_adds < recipe.parallel_operations:
             return None
-        if self.kernel.extents[0] * self.bands >= SHARES and self.scratch_bytes <= THREAD_STACK_BYTES:
+        enough = self.kernel.extents[0] * self.bands >= recipe.winograd_bands
+        if enough and self.scratch_bytes <= recipe.thread_stack_bytes:
             return "bands"
-        small = FLOAT_BYTES * max(self.form.products * self.sum_pitch, self.strip_floats) <= THREAD_STACK_BYTES
+        panel_bytes = FLOAT_BYTES * max(self.form.products * self.sum_pitch, self.strip_floats)
+        small = panel_bytes <= recipe.thread_stack_bytes
         return "panels" if self.panels > 1 and small else None
