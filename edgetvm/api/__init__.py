@@ -3,6 +3,7 @@
 from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, PRECISIONS, compile  # noqa: A004
 from edgetvm.api.debug import DEBUG_SCHEMES, debug_accuracy
 from edgetvm.api.describe import inspect, targets
+from edgetvm.api.fit import fit
 from edgetvm.api.package import Package, load
 from edgetvm.api.quantize import CALIBRATORS, INPUT_TYPES, SCHEMES, quantize
 from edgetvm.report.figure import METRICS
@@ -20,6 +21,7 @@ __all__ = [
     "Package",
     "compile",
     "debug_accuracy",
+    "fit",
     "inspect",
     "load",
     "quantize",

@@ -42,7 +42,7 @@ _STAGES = ("import", "optimize", "schedule", "generate", "package")
 
 def compile(  # noqa: A001
     model: str | Path,
-    target: str | Path,
+    target: str | Path | Target,
     output: str | Path,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
@@ -93,7 +93,7 @@ def compile(  # noqa: A001
     Raises an EdgeTVMError that says what to do; then nothing was written.
     """
     model, output, shapes = Path(model), Path(output), shapes or {}
-    chosen = load_target(str(target))
+    chosen = target if isinstance(target, Target) else load_target(str(target))
     libc = _check_options(chosen, format, optimize, libc)
     _check_precision(chosen, format, precision, quantize)
     if quantize is None and calibration is not None:
@@ -180,7 +180,7 @@ def compile(  # noqa: A001
         code, rules = assemble(optimized.model, program, scheduled, backend, align, variants)
         check_ram(code, model.name, chosen)
         stages.begin()
-        own_target = Path(target) if str(target).endswith(".toml") else None
+        own_target = Path(str(target)) if str(target).endswith(".toml") else None
         recorded["name"] = imported.name
         package = PackageOptions(format, libc, reference, own_target, quantized, optimized.floats, recorded)
         try:

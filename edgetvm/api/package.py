@@ -17,6 +17,8 @@ from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
 from edgetvm.report.bench import bench_package
 from edgetvm.report.evaluate import evaluate_package
+from edgetvm.report.footprint import Footprint, footprint_of
+from edgetvm.report.foresee import Foreseen, foresee_package
 from edgetvm.report.profile import ProfileReport, profile_package
 from edgetvm.report.types import BenchReport, EvaluateReport, VerifyReport
 from edgetvm.report.verify import verify_package
@@ -78,6 +80,14 @@ class Package:
         `bound` keeps each thread on a core of its own, the fastest ones.
         """
         return bench_package(self.path, runs=runs, threads=threads, bound=bound, board=board)
+
+    def footprint(self) -> Footprint | None:
+        """What it takes of each memory of its board, and of the arena at each call; None where Linux runs."""
+        return footprint_of(self.path)
+
+    def foresee(self) -> Foreseen | None:
+        """What an inference will take on a Cortex-M board, by running it on an emulator of the same core."""
+        return foresee_package(self.path)
 
     def profile(self, *, threads: int = 1, board: str | None = None) -> ProfileReport:
         """Measure every kernel call: its time (on real machines) or its instructions (under emulation)."""

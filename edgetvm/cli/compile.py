@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgetvm import api
 from edgetvm.cli.arguments import Commands, add_command, add_quantization, add_shape
 from edgetvm.cli.show import amount, print_figures, print_table, progress
+from edgetvm.cli.show_footprint import foreseen_rows, print_arena, region_rows
+from edgetvm.errors import EdgeTVMError
+from edgetvm.report.footprint import Footprint
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -85,25 +88,38 @@ def run(arguments: argparse.Namespace) -> int:
             name=arguments.name,
             progress=step,
         )
-    _summary(package, arguments.output)
+        step("foresee", 0, 1)
+        footprint = package.footprint()
+        foreseen = _foresee(package)
+    _summary(package, arguments.output, footprint, foreseen)
     _print_floats(package)
+    if footprint is not None:
+        print_arena(footprint)
     return 0
 
 
-def _summary(package: api.Package, output: str) -> None:
+def _foresee(package: api.Package) -> list[tuple[str, str]]:
+    """What an inference will take, or why nobody knows."""
+    try:
+        foreseen = package.foresee()
+    except EdgeTVMError as error:
+        return [("an inference", f"not foreseen: {error.message}")]
+    return [] if foreseen is None else foreseen_rows(foreseen)
+
+
+def _summary(
+    package: api.Package, output: str, footprint: Footprint | None, foreseen: Sequence[tuple[str, str]]
+) -> None:
     manifest = package.manifest
-    name = str(manifest["target"])
-    board = next((target.board for target in api.targets() if target.name == name), None)
-    total = {"flash": 0, "ram": 0}
-    for memory in board.memory if board is not None else ():
-        total[memory.kind] += memory.bytes
     print_figures(
-        f"{manifest['name']} for {name}",
+        f"{manifest['name']} for {manifest['target']}",
         [
             *_held(manifest["options"]),
-            ("flash", amount(manifest["flash_bytes"], total["flash"])),
-            ("RAM", amount(manifest["ram_bytes"], total["ram"])),
+            ("flash", amount(manifest["flash_bytes"])),
+            ("RAM", amount(manifest["ram_bytes"])),
             ("arena", amount(manifest["arena"]["bytes"])),
+            *(region_rows(footprint) if footprint else ()),
+            *foreseen,
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
             ("arithmetic", _arithmetic(manifest["integer"], manifest["options"]["precision"])),
             ("written to", output),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import tvm
 
+from edgetvm.codegen.arena_blocks import arena_blocks
+from edgetvm.codegen.arena_picture import arena_svg
 from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
 from edgetvm.codegen.manifest import make_manifest
 from edgetvm.codegen.objects import compile_objects, link_relocatable, runtime_headers, runtime_sources, source_files
@@ -103,6 +105,9 @@ def _texts(code: ModelCode, target: Target, form: str) -> dict[str, str | bytes]
     return {
         f"include/{code.name}.h": emit_header(code),
         "main.c": emit_example(code),
+        "arena.svg": arena_svg(
+            arena_blocks(code), code.plan.arena_bytes, [call.kernel for call in code.program.calls], code.name
+        ),
         "CMakeLists.txt": emit_cmake(code.name, form, sources, target.is_linux),
     }
 

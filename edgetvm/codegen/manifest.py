@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from edgetvm.codegen.arena_blocks import arena_blocks
 from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.program import Call, Program
@@ -62,7 +64,12 @@ def make_manifest(
         "options": dict(options),
         "inputs": [_border(border) for border in code.inputs],
         "outputs": [_border(border) for border in code.outputs],
-        "arena": {"bytes": code.plan.arena_bytes, "align": code.arena_align, "live_bytes": code.plan.live_bytes},
+        "arena": {
+            "bytes": code.plan.arena_bytes,
+            "align": code.arena_align,
+            "live_bytes": code.plan.live_bytes,
+            "blocks": [asdict(block) for block in arena_blocks(code)],
+        },
         "sections": dict(sections),
         **sizes,
         "weight_bytes": sum(value.bytes for value in code.program.constants),

@@ -13,14 +13,16 @@ from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, Pattern
 _WIDE = (0b11101, 0b11110, 0b11111)  # the first five bits of what takes two halfwords
 
 
-def block_cycles(code: bytes, patterns: Sequence[Pattern], prices: Mapping[str, float]) -> float:
+def block_cycles(
+    code: bytes, patterns: Sequence[Pattern], prices: Mapping[str, float], loaded: int | None = None
+) -> tuple[float, int | None]:
     """The cycles of one trip through the T32 instructions in ``code``, without refills.
 
     ``prices`` holds cycles by kind; a kind without a price is of kind "other". A list of registers, or a number of
-    words, adds a cycle for each.
+    words, adds a cycle for each. ``loaded`` is the register of a load right before the code, None without one; the
+    second result is the same of the code's last instruction.
     """
     total = 0.0
-    loaded: int | None = None  # the register of the load before this one
     for bits, width in instructions(code):
         pattern = next((each for each in patterns if each.fits(bits, width)), None)
         if pattern is None:
@@ -31,7 +33,7 @@ def block_cycles(code: bytes, patterns: Sequence[Pattern], prices: Mapping[str, 
         kind = PIPELINED_LOAD if pipelined else pattern.kind
         total += prices.get(kind, prices.get(pattern.kind, prices[OTHER])) + _words(pattern, bits)
         loaded = pattern.field("t", bits) if pattern.kind == "load" else None
-    return total
+    return total, loaded
 
 
 def instructions(code: bytes) -> Iterator[tuple[int, int]]:

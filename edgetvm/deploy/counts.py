@@ -76,13 +76,19 @@ def cycle_model(program: Path, processor: Processor) -> Figure:
     patterns, prices = read_patterns(processor.arch), dict(processor.cycles)
 
     @cache
-    def price(address: int, size: int) -> float:
+    def price(address: int, size: int, loaded: int | None) -> tuple[float, int | None]:
         code = next(data[address - start :][:size] for start, data in sections if start <= address < start + len(data))
-        return block_cycles(code, patterns, prices)
+        return block_cycles(code, patterns, prices, loaded)
 
     def cycles(segment: Segment) -> float:
-        straight = sum(price(block.address, block.bytes) * block.times for block in segment)
-        return straight + prices[REFILL] * sum(block.jumps for block in segment)
+        # The emulator cuts straight code where it likes, too: what a block loads last counts for the one behind it.
+        loads = {block.address + block.bytes: price(block.address, block.bytes, None)[1] for block in segment}
+        total = 0.0
+        for block in segment:
+            behind, _ = price(block.address, block.bytes, loads.get(block.address))
+            jumped_to, _ = price(block.address, block.bytes, None)
+            total += behind * (block.times - block.jumps) + (jumped_to + prices[REFILL]) * block.jumps
+        return total
 
     return cycles
 

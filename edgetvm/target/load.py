@@ -44,6 +44,9 @@ def _load_board(table: TomlTable) -> Target:
         unknown = _unknown("processor", board.processor, _names("processors"))
         raise table.error(unknown.message, unknown.hint)
     processor = _shipped_processor(board.processor)
+    for kind in ("flash", "ram") if processor.arch == "thumb" else ():
+        if not any(memory.kind == kind and memory.address is not None for memory in board.memory):
+            raise table.error(f"no [[memory]] of kind '{kind}' with an address", "an image has to be linked to some")
     processor = replace(
         processor, features=(*processor.features, *board.features), cache_bytes=cache or processor.cache_bytes
     )

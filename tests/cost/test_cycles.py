@@ -144,7 +144,7 @@ def code_of(assembly: str, folder: Path) -> bytes:
 
 def cycles(assembly: str, folder: Path, core: str = "cortex-m4") -> float:
     prices = dict(load_target(core).processor.cycles)
-    return block_cycles(code_of(assembly.replace("; ", "\n"), folder), read_patterns("thumb"), prices)
+    return block_cycles(code_of(assembly.replace("; ", "\n"), folder), read_patterns("thumb"), prices)[0]
 
 
 def kind_of(bits: int, width: int) -> str:
@@ -203,6 +203,14 @@ def test_two_registers_at_once_are_a_kind_of_their_own(tmp_path: Path) -> None:
 )
 def test_prices_of_a_cortex_m4(assembly: str, expected: float, tmp_path: Path) -> None:
     assert cycles(assembly, tmp_path) == expected
+
+
+def test_a_cut_between_two_loads_changes_nothing(tmp_path: Path) -> None:
+    code, patterns = code_of("ldr r0, [r1]\nldr r1, [r2]", tmp_path), read_patterns("thumb")
+    prices = dict(load_target("cortex-m4").processor.cycles)
+    first, loaded = block_cycles(code[:2], patterns, prices)
+    second, _ = block_cycles(code[2:], patterns, prices, loaded)
+    assert (first + second, 1) == block_cycles(code, patterns, prices)
 
 
 def test_cores_differ(tmp_path: Path) -> None:
