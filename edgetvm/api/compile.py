@@ -66,6 +66,7 @@ def compile(  # noqa: A001
     score: str | None = None,
     require_integer: bool = False,
     integer_io: bool = False,
+    keep_dead_channels: bool = False,
     reference: bool = True,
     name: str | None = None,
     progress: Progress | None = None,
@@ -87,6 +88,7 @@ def compile(  # noqa: A001
     metric, score    what `max_drop` is about: "top1" or "auc" of the output `score` (default: the first)
     require_integer  fail when an operator is left in float
     integer_io       inputs and outputs as quantized integers instead of float
+    keep_dead_channels  compute also the channels of a quantized model that no input can change, or nothing reads
     reference        keep the model in the package, for `verify`
     name             prefix of all C names; default: the model file's name
 
@@ -126,6 +128,7 @@ def compile(  # noqa: A001
         "max_drop": None,
         "require_integer": require_integer,
         "integer_io": integer_io,
+        "keep_dead_channels": keep_dead_channels,
         "reference": reference,
     }
     stages = _Stages(progress)
@@ -164,13 +167,14 @@ def compile(  # noqa: A001
         imported = import_model(quantized or model, {} if quantized else shapes)
         imported = replace(imported, name=model_name(name or model.stem))
         stages.begin()
-        optimized = _with_pixels(optimize_graph(imported, integer_io, precision == "fp16"), pixels)
+        kinds = [chosen, *(chosen.with_variant(variant) for variant in chosen.processor.variants)]
+        machines = [machine_for(kind, format, optimize, Path(recipe) if recipe else None) for kind in kinds]
+        multiple = None if keep_dead_channels else machines[0].recipe.channel_multiple or None
+        optimized = _with_pixels(optimize_graph(imported, integer_io, precision == "fp16", multiple), pixels)
         if require_integer:
             _refuse_floats(model, optimized)
         program = extract_program(optimized.module, optimized.sources)
         stages.begin()
-        kinds = [chosen, *(chosen.with_variant(variant) for variant in chosen.processor.variants)]
-        machines = [machine_for(kind, format, optimize, Path(recipe) if recipe else None) for kind in kinds]
         scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
         stages.begin()
         backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
@@ -182,7 +186,9 @@ def compile(  # noqa: A001
         stages.begin()
         own_target = Path(str(target)) if str(target).endswith(".toml") else None
         recorded["name"] = imported.name
-        package = PackageOptions(format, libc, reference, own_target, quantized, optimized.floats, recorded)
+        package = PackageOptions(
+            format, libc, reference, own_target, quantized, optimized.floats, optimized.dead, recorded
+        )
         try:
             build_package(code, model, rules, backend, chosen, package, output)
         except OSError as error:

@@ -50,6 +50,11 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers that replace the shipped ones")
     add_quantization(parser)
     parser.add_argument(
+        "--keep-dead-channels",
+        action="store_true",
+        help="compute also the channels of a quantized model that no input can change, or that nothing reads",
+    )
+    parser.add_argument(
         "--no-reference", action="store_true", help="leave the model out of the package: verify then needs --model"
     )
     parser.add_argument("--name", help="prefix of all C names (default: the model file's name)")
@@ -84,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             score=arguments.score,
             require_integer=arguments.require_integer,
             integer_io=arguments.integer_io,
+            keep_dead_channels=arguments.keep_dead_channels,
             reference=not arguments.no_reference,
             name=arguments.name,
             progress=step,
@@ -122,6 +128,7 @@ def _summary(
             *foreseen,
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
             ("arithmetic", _arithmetic(manifest["integer"], manifest["options"]["precision"])),
+            *_dead(manifest["dead_channels"]),
             ("written to", output),
         ],
     )
@@ -142,6 +149,14 @@ def _arithmetic(integer: Mapping[str, Any] | None, precision: str) -> str:
         return "float" if precision == "fp32" else "float of half precision"
     count = len(integer["float_operators"])
     return "integer, but for quantizing at the border" if not count else f"integer, {count} operators in float"
+
+
+def _dead(dead: Mapping[str, int] | None) -> list[tuple[str, str]]:
+    """What the kernels do without."""
+    if dead is None or not dead["removed"]:
+        return []
+    macs = f"{dead['removed_macs']:,} of {dead['macs']:,} multiply-adds"
+    return [("dead channels", f"{dead['removed']:,} of {dead['channels']:,} removed, and with them {macs}")]
 
 
 def _print_floats(package: api.Package) -> None:

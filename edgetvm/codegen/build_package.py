@@ -19,6 +19,7 @@ from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_fi
 from edgetvm.codegen.sizes import Sizes, measure
 from edgetvm.codegen.templates import emit_cmake, emit_example
 from edgetvm.importers.tflite_file import is_tflite
+from edgetvm.passes.dead_channels.remove import DeadChannels
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.toolchain import archive, link_shared
@@ -31,7 +32,7 @@ class PackageOptions:
 
     `own_target` is the user's file that describes the target, if it is not one that ships with EdgeTVM.
     `quantized` is the graph that was compiled where EdgeTVM quantized the model; `floats` what a quantized
-    model computes in float, None for a float model.
+    model computes in float, None for a float model; `dead` the channels of a quantized one that were removed.
     """
 
     form: str
@@ -40,6 +41,7 @@ class PackageOptions:
     own_target: Path | None
     quantized: Path | None
     floats: Sequence[FloatOperator] | None
+    dead: DeadChannels | None
     recorded: Mapping[str, object]  # all options in normal form, for the manifest
 
 
@@ -122,5 +124,7 @@ def _manifest(
 ) -> str:
     amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes}
     return to_json(
-        make_manifest(code, model, target, options.recorded, sizes.sections, amounts, scheduled, options.floats)
+        make_manifest(
+            code, model, target, options.recorded, sizes.sections, amounts, scheduled, options.floats, options.dead
+        )
     )

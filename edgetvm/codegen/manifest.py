@@ -14,6 +14,7 @@ from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.program import Call, Program
 from edgetvm.cost.operations import count_operations
+from edgetvm.passes.dead_channels.remove import DeadChannels
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.types import Target
@@ -32,11 +33,12 @@ def make_manifest(
     sizes: Mapping[str, int | None],
     rules: Mapping[str, ScheduledKernel],
     floats: Sequence[FloatOperator] | None,
+    dead: DeadChannels | None,
 ) -> dict[str, object]:
     """The manifest's content, in the order in which it is written.
 
     `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name; `floats` what a
-    quantized model computes in float, None for a float model.
+    quantized model computes in float, None for a float model; `dead` the channels that were removed.
     """
 
     vector_bytes = 0 if options["format"] == "c" else target.processor.vector_bytes
@@ -74,6 +76,7 @@ def make_manifest(
         **sizes,
         "weight_bytes": sum(value.bytes for value in code.program.constants),
         "integer": None if floats is None else {"float_operators": [_float(entry) for entry in floats]},
+        "dead_channels": None if dead is None else _dead(dead),
         "kernels": listed(code.kernels),
         "variants": [
             {
@@ -107,6 +110,16 @@ def _call(call: Call, program: Program) -> dict[str, object]:
     values = [program.values[index] for index in call.outputs]
     outputs = [{"shape": list(value.shape), "dtype": value.dtype} for value in values]
     return {"kernel": call.kernel, "nodes": list(call.nodes), "outputs": outputs}
+
+
+def _dead(dead: DeadChannels) -> dict[str, int]:
+    return {
+        "multiple": dead.multiple,
+        "removed": dead.removed,
+        "channels": dead.channels,
+        "removed_macs": dead.removed_macs,
+        "macs": dead.macs,
+    }
 
 
 def _float(entry: FloatOperator) -> dict[str, object]:

@@ -61,6 +61,7 @@ class Variant:
 class Package:
     """A package folder. `libc` is gnu, musl, none or None; `form` library, object or c.
 
+    The number of channels that were kept is a multiple of `channel_multiple`, None where dead ones were kept too.
     `precision` is that of float arithmetic, fp32 or fp16. `shapes` froze the model's dynamic dimensions; `integer`
     tells that it was compiled from a quantized graph, `integer_io` that its inputs and outputs are integers where
     the model's are float.
@@ -81,6 +82,7 @@ class Package:
     integer_io: bool
     variants: tuple[Variant, ...] = ()  # the best last
     precision: str = "fp32"
+    channel_multiple: int | None = None
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -149,6 +151,7 @@ def _incomplete(folder: Path, missing: Path) -> PackageError:
 
 def _package(folder: Path, manifest: dict[str, Any]) -> Package:
     pixels = _pixels(manifest["options"].get("pixels"))
+    dead = manifest.get("dead_channels")
     return Package(
         folder=folder,
         name=str(manifest["name"]),
@@ -164,6 +167,7 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         integer=manifest["integer"] is not None,
         integer_io=bool(manifest["options"]["integer_io"]),
         precision=str(manifest["options"].get("precision", "fp32")),
+        channel_multiple=None if dead is None else int(dead["multiple"]),
         variants=tuple(map(_variant, manifest.get("variants", ()))),
     )
 

@@ -46,12 +46,12 @@ OWN: dict[str, Meaning] = {
 
 
 def interpret(
-    module: tvm.IRModule, inputs: Sequence[Array], given: Mapping[str, Array | tuple[Array, ...]] = {}
+    module: tvm.IRModule, inputs: Sequence[Array], seen: Callable[[str, Result], Result] = lambda _, value: value
 ) -> dict[str, Result]:
     """The value of every binding of `main` by its variable's name.
 
-    A binding in `given` is computed too, but its readers get the value given: so each kernel of a package
-    is judged by its own inputs. Raises OverflowError where a sum leaves its type.
+    `seen` is told each name and value and says what the binding's readers get: so each kernel of a package is
+    judged by its own inputs. Raises OverflowError where a sum leaves its type.
     """
     main = module["main"]
     values: dict[relax.Var, Result] = dict(zip(main.params, inputs, strict=True))
@@ -60,7 +60,7 @@ def interpret(
         for binding in block.bindings:
             name = binding.var.name
             results[name] = _evaluate(binding.value, values, module)
-            values[binding.var] = given.get(name, results[name])
+            values[binding.var] = seen(name, results[name])
     return results
 
 

@@ -11,6 +11,7 @@ from tvm import relax
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.legalize import LEGALIZE
+from edgetvm.passes.dead_channels.remove import DeadChannels, remove_dead_channels
 from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.half import ToHalf
 from edgetvm.passes.integer.in_float import FloatOperator
@@ -26,10 +27,11 @@ _VIEWS = ["relax.reshape"]
 class OptimizedModel:
     """A module of fused TIR kernels, and the ONNX nodes of every binding of its main function.
 
-    operators  the model before its operators became loops: what an interpreter runs
+    operators  the model before its operators became loops, dead channels included: what an interpreter runs
     computes   for every binding of the fused main function, the bindings of `operators` behind it, its result first
     floats     what a quantized model was left to compute in float; None for a float model
     model      the model whose operators these are: its inputs and outputs
+    dead       the channels that the kernels do without; None if they were not looked for
     """
 
     module: tvm.IRModule
@@ -38,6 +40,7 @@ class OptimizedModel:
     computes: Mapping[relax.Var, tuple[str, ...]]
     floats: tuple[FloatOperator, ...] | None
     model: ImportedModel
+    dead: DeadChannels | None = None
 
 
 def graph_passes(half: bool = False) -> list[tvm.transform.Pass]:
@@ -55,11 +58,14 @@ def loop_passes() -> list[tvm.transform.Pass]:
     ]
 
 
-def optimize(model: ImportedModel, integer_io: bool = False, half: bool = False) -> OptimizedModel:
+def optimize(
+    model: ImportedModel, integer_io: bool = False, half: bool = False, channel_multiple: int | None = None
+) -> OptimizedModel:
     """Run the pipeline on an imported model: operators in, fused kernels out. Quantized ones become integer.
 
     `integer_io` gives the border of a quantized model integers too. Raises UnsupportedError for a float model then.
-    `half` computes floats in half precision.
+    `half` computes floats in half precision. Dead channels of a quantized model are removed so that others stay in
+    multiples of `channel_multiple`, and not at all without it.
     """
     lowered = lower_to_integers(model, integer_io) if is_quantized(model.module) else None
     if lowered is None and integer_io:
@@ -69,17 +75,21 @@ def optimize(model: ImportedModel, integer_io: bool = False, half: bool = False)
     model = model if lowered is None else lowered.model
     with tvm.transform.PassContext(opt_level=3):
         operators = tvm.transform.Sequential(graph_passes(half))(model.module)
-        before = tvm.transform.Sequential(loop_passes())(operators)
+        live, named, dead = operators, model.sources, None
+        if lowered is not None and channel_multiple is not None:
+            live, named, dead = remove_dead_channels(operators, model.sources, channel_multiple)
+        before = tvm.transform.Sequential(loop_passes())(live)
         after = relax.transform.FuseOps(fuse_opt_level=2)(before)
         fused = relax.transform.FuseTIR()(after)
     nodes: dict[relax.Var, tuple[str, ...]] = {}
     names: dict[relax.Var, tuple[str, ...]] = {}
     for block in before["main"].body.blocks:
         for binding in block.bindings:  # a second name for a value, as outputs have, is no node
-            nodes[binding.var] = nodes.get(binding.value, model.sources.get(binding.var.name, ()))
+            nodes[binding.var] = nodes.get(binding.value, named.get(binding.var.name, ()))
             names[binding.var] = names.get(binding.value, (binding.var.name,))
     sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
-    return OptimizedModel(fused, sources, operators, computes, None if lowered is None else lowered.floats, model)
+    floats = None if lowered is None else lowered.floats
+    return OptimizedModel(fused, sources, operators, computes, floats, model, dead)
 
 
 def kernel_results(model: OptimizedModel) -> tuple[str, ...]:

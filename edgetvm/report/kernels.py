@@ -12,6 +12,7 @@ from edgetvm.errors import PackageError
 from edgetvm.importers.read import import_model
 from edgetvm.oracle.dataset import Array, Sample
 from edgetvm.oracle.integer import Result, interpret
+from edgetvm.passes.dead_channels.remove import Selection
 from edgetvm.passes.pipeline import OptimizedModel, kernel_results, optimize
 from edgetvm.report.types import KernelError
 
@@ -21,7 +22,8 @@ class KernelChecker:
     """Counts the elements that differ, kernel by kernel and sample by sample.
 
     Each kernel is judged by its own inputs as the package computed them, so that one wrong kernel does not
-    make wrong those after it. Kernels that compute in float are not judged.
+    make wrong those after it. Kernels that compute in float are not judged. The interpreter computes dead channels
+    too: it gets those that a package does not have from its own results, and tells that nothing depends on them.
     """
 
     package: Package
@@ -31,16 +33,22 @@ class KernelChecker:
 
     def check(self, sample: Sample, taps: Sequence[Sequence[Array]]) -> None:
         """Compare one sample; `taps` are the outputs of every kernel call."""
-        given: dict[str, Array | tuple[Array, ...]] = {}
-        for name, outputs in zip(self.results, taps, strict=False):
-            given[name] = outputs[0] if len(outputs) == 1 else tuple(outputs)
-        inputs = [sample[tensor.name] for tensor in self.package.inputs]
-        expected = interpret(self.model.operators, inputs, given)
-        for call, (name, outputs) in enumerate(zip(self.results, taps, strict=False)):
-            wanted = _arrays(expected.get(name))
+        calls = {name: call for call, (name, _) in enumerate(zip(self.results, taps, strict=False))}
+        selections = {} if self.model.dead is None else self.model.dead.selections
+
+        def judge(name: str, result: Result) -> Result:
+            if name not in calls:
+                return result
+            call, wanted = calls[name], _arrays(result)
+            outputs = list(taps[call])
             if wanted is not None:
+                if name in selections:
+                    outputs = [_restored(outputs[0], wanted[0], selections[name])]
                 differ = sum(int(np.count_nonzero(a != b)) for a, b in zip(wanted, outputs, strict=True))
                 self.wrong[call] = (self.wrong[call] or 0) + differ
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+        interpret(self.model.operators, [sample[tensor.name] for tensor in self.package.inputs], judge)
 
     @property
     def errors(self) -> tuple[KernelError, ...]:
@@ -63,7 +71,8 @@ def kernel_checker(package: Package) -> KernelChecker:
             hint="its kernels cannot be verified: compile it without --no-reference",
         )
     quantized = path != package.reference_model()  # its shapes are frozen already
-    model = optimize(import_model(path, {} if quantized else package.shapes), package.integer_io)
+    imported = import_model(path, {} if quantized else package.shapes)
+    model = optimize(imported, package.integer_io, channel_multiple=package.channel_multiple)
     results = kernel_results(model)
     if not _same(package.calls, results):
         raise PackageError(
@@ -76,6 +85,13 @@ def kernel_checker(package: Package) -> KernelChecker:
 def _same(calls: Sequence[Call], results: Sequence[str]) -> bool:
     """Whether the calls are those of the results; a package may end with copies of outputs."""
     return len(calls) >= len(results) and all(call.kernel == "memcpy" for call in calls[len(results) :])
+
+
+def _restored(output: Array, wanted: Array, selection: Selection) -> Array:
+    """`output` with all channels: those that it lacks, or that nothing needs, from `wanted`."""
+    whole = np.moveaxis(wanted.copy(), selection.axis, 0)
+    whole[selection.needed] = np.moveaxis(output, selection.axis, 0)[selection.needed[selection.kept]]
+    return np.moveaxis(whole, 0, selection.axis)
 
 
 def _arrays(result: Result) -> tuple[Array, ...] | None:

@@ -24,6 +24,7 @@ class Recipe:
     max_rows              rows of a register tile at most
     unrolled_operations   multiply-adds of one unrolled inner body at most
     parallel_operations   operations of a kernel from which it is shared among threads; 0 for never
+    channel_multiple      what the number of channels stays a multiple of where dead ones are removed; 0: none is
     register_steps        steps of a sum that a register tile unrolls at most
     register_epilogue     operations that a vector of its sums costs besides its products
     register_overhead     operations that such a tile costs: loops and addresses
@@ -71,6 +72,7 @@ class Recipe:
     max_rows: int
     unrolled_operations: int
     parallel_operations: int
+    channel_multiple: int
     register_steps: int
     register_epilogue: int
     register_overhead: int
