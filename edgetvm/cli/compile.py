@@ -125,6 +125,7 @@ def _summary(
             ("RAM", amount(manifest["ram_bytes"])),
             ("arena", amount(manifest["arena"]["bytes"])),
             *(region_rows(footprint) if footprint else ()),
+            *_stack(manifest["stack_bytes"]),
             *foreseen,
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
             ("arithmetic", _arithmetic(manifest["integer"], manifest["options"]["precision"])),
@@ -132,6 +133,10 @@ def _summary(
             ("written to", output),
         ],
     )
+
+
+def _stack(stack_bytes: int | None) -> list[tuple[str, str]]:
+    return [] if stack_bytes is None else [("stack", f"{amount(stack_bytes)} at most below the caller of edgetvm_run")]
 
 
 def _held(options: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,8 +19,8 @@ def _use(use: RegionUse) -> str:
 
 
 def foreseen_rows(foreseen: Foreseen) -> list[tuple[str, str]]:
-    """Stack, instructions, cycles and time, with where the figures come from."""
-    rows = [("stack", f"{amount(foreseen.stack_bytes)}, as {foreseen.emulated} ran it")]
+    """Instructions, cycles and time, with where the figures come from."""
+    rows = []
     if foreseen.instructions is not None:
         rows.append(("instructions", f"{foreseen.instructions:,}, counted on {foreseen.emulated}"))
     if foreseen.modelled_cycles is not None:

@@ -122,7 +122,7 @@ def _manifest(
     options: PackageOptions,
     sizes: Sizes,
 ) -> str:
-    amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes}
+    amounts = {"flash_bytes": sizes.flash_bytes, "ram_bytes": sizes.ram_bytes, "stack_bytes": sizes.stack_bytes}
     return to_json(
         make_manifest(
             code, model, target, options.recorded, sizes.sections, amounts, scheduled, options.floats, options.dead

@@ -19,6 +19,8 @@ _TAP = """
 #endif
 """
 
+ENTRY = "run"  # the C function that calls the kernels, which nothing but the model's table points to
+
 # Storage in C and name in edgetvm.h of every element type that a model's border may have.
 C_TYPES = {
     "bool": ("bool", "EDGETVM_BOOL"),
@@ -110,7 +112,7 @@ def emit_entry(code: ModelCode) -> str:
             lines += [*_run(code, f"run_{entry.variant.name}", entry.names), ""]
         lines += [*_run(code, "run_base", {}), "", *emit_choice([entry.variant for entry in code.variants])]
     else:
-        lines += _run(code, "run", {})
+        lines += _run(code, ENTRY, {})
     return "\n".join([*lines, "", *_tables(code)]) + "\n"
 
 

@@ -37,8 +37,8 @@ def make_manifest(
 ) -> dict[str, object]:
     """The manifest's content, in the order in which it is written.
 
-    `sizes` has flash_bytes and ram_bytes; `rules` the schedule of each kernel by its C name; `floats` what a
-    quantized model computes in float, None for a float model; `dead` the channels that were removed.
+    `sizes` has flash_bytes, ram_bytes and stack_bytes; `rules` the schedule of each kernel by its C name; `floats`
+    what a quantized model computes in float, None for a float model; `dead` the channels that were removed.
     """
 
     vector_bytes = 0 if options["format"] == "c" else target.processor.vector_bytes

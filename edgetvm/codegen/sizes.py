@@ -9,8 +9,9 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from edgetvm.codegen.entry import ModelCode
+from edgetvm.codegen.entry import ENTRY, ModelCode
 from edgetvm.codegen.image import image_sizes, link_image
+from edgetvm.codegen.stack_depth import Unbounded, stack_depth
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Target
@@ -20,11 +21,15 @@ SECTIONS = (".text", ".rodata", ".data", ".bss")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes. `flash_bytes` is None where it depends on a compiler that is not ours (`--format c`)."""
+    """Bytes. `flash_bytes` is None where it depends on a compiler that is not ours (`--format c`).
+
+    `stack_bytes` is the most that one call of `edgetvm_run` can take; None where nothing is linked, or no bound known.
+    """
 
     sections: Mapping[str, int]
     flash_bytes: int | None
     ram_bytes: int
+    stack_bytes: int | None = None
 
 
 def measure_objects(code: ModelCode, objects: Sequence[Path]) -> Sizes:
@@ -65,8 +70,13 @@ def measure_image(code: ModelCode, objects: Sequence[Path], target: Target, work
         include_dirs=[runtime / "include", port],
         flags=["-std=c99", "-Os", *macros],
     )
-    image = image_sizes(link_image([*around, *objects], folder / "image.elf", target, name=model))
-    return Sizes(image.sections, image.flash_bytes, image.ram_bytes)
+    linked = link_image([*around, *objects], folder / "image.elf", target, name=model)
+    image = image_sizes(linked)
+    try:
+        stack = stack_depth(linked, "edgetvm_run", by_register=ENTRY)
+    except Unbounded:
+        stack = None
+    return Sizes(image.sections, image.flash_bytes, image.ram_bytes, stack)
 
 
 def measure(code: ModelCode, objects: Sequence[Path] | None, target: Target, work: Path, model: str) -> Sizes:

@@ -6,11 +6,9 @@ bus and unaligned words cost more on a chip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, Pattern
-
-_WIDE = (0b11101, 0b11110, 0b11111)  # the first five bits of what takes two halfwords
+from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, Pattern, decode, find
 
 
 def block_cycles(
@@ -23,8 +21,8 @@ def block_cycles(
     second result is the same of the code's last instruction.
     """
     total = 0.0
-    for bits, width in instructions(code):
-        pattern = next((each for each in patterns if each.fits(bits, width)), None)
+    for bits, width in decode(code):
+        pattern = find(patterns, bits, width)
         if pattern is None:
             total, loaded = total + prices[OTHER], None
             continue
@@ -36,17 +34,6 @@ def block_cycles(
     return total, loaded
 
 
-def instructions(code: bytes) -> Iterator[tuple[int, int]]:
-    """The bits of each T32 instruction, the first halfword above the second, and how many bits they are."""
-    halves = [int.from_bytes(code[at : at + 2], "little") for at in range(0, len(code), 2)]
-    rest = iter(halves)
-    for half in rest:
-        if half >> 11 in _WIDE:
-            yield half << 16 | next(rest, 0), 32
-        else:
-            yield half, 16
-
-
 def _words(pattern: Pattern, bits: int) -> int:
     """How many words a multiple transfer moves; 0 of anything else."""
-    return (bits & pattern.fields.get("l", 0)).bit_count() + (pattern.field("n", bits) or 0)
+    return pattern.count("l", bits) + (pattern.field("n", bits) or 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,6 +15,7 @@ PIPELINED_LOAD = "pipelined_load"  # a load right behind another one whose resul
 REFILL = "refill"  # what it adds to jump
 _FIELDS = "tbiln"
 _WIDTHS = (16, 32)
+_WIDE = (0b11101, 0b11110, 0b11111)  # the first five bits of what takes two halfwords
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Pattern:
     """Instructions of `width` bits whose bits under `mask` are `value`; `fields` are the masks of its operands.
 
     A field is named by its letter: t the register transferred, b and i the base and index of an address, l a list of
-    registers, n a number of words.
+    registers, n a number.
     """
 
     kind: str
@@ -36,25 +37,49 @@ class Pattern:
         return width == self.width and bits & self.mask == self.value
 
     def field(self, letter: str, bits: int) -> int | None:
-        """The number in a field, None where the pattern has none of that letter."""
+        """The number in a field, its bits closed up; None where the pattern has none of that letter."""
         mask = self.fields.get(letter, 0)
-        return (bits & mask) // (mask & -mask) if mask else None
+        if not mask:
+            return None
+        digits = [bit for bit in range(self.width) if mask >> bit & 1]
+        return sum((bits >> bit & 1) << position for position, bit in enumerate(digits))
+
+    def count(self, letter: str, bits: int) -> int:
+        """How many bits of a field are set."""
+        return (bits & self.fields.get(letter, 0)).bit_count()
 
 
 @cache
-def read_patterns(name: str) -> tuple[Pattern, ...]:
-    """The patterns of ``instructions/NAME.toml`` in their order."""
+def read_patterns(name: str, purpose: str = "patterns") -> tuple[Pattern, ...]:
+    """A list of ``instructions/NAME.toml`` in its order: "patterns" tell costs, "frames" what happens to the stack."""
     path = targets_dir() / "instructions" / f"{name}.toml"
     table = read_toml(path, path.name)
     table.take("name", str)
     table.take("source", str)
-    patterns = tuple(_pattern(entry, table) for entry in table.take_list("patterns", list))
+    lists = {
+        key: tuple(_pattern(entry, table) for entry in table.take_list(key, list)) for key in ("patterns", "frames")
+    }
     table.finish()
-    return patterns
+    return lists[purpose]
+
+
+def decode(code: bytes) -> Iterator[tuple[int, int]]:
+    """The bits of each T32 instruction, the first halfword above the second, and how many bits they are."""
+    halves = iter([int.from_bytes(code[at : at + 2], "little") for at in range(0, len(code), 2)])
+    for half in halves:
+        if half >> 11 in _WIDE:
+            yield half << 16 | next(halves, 0), 32
+        else:
+            yield half, 16
+
+
+def find(patterns: Sequence[Pattern], bits: int, width: int) -> Pattern | None:
+    """The first pattern that the instruction fits."""
+    return next((pattern for pattern in patterns if pattern.fits(bits, width)), None)
 
 
 def kinds(name: str) -> list[str]:
-    """All kinds of ``instructions/NAME.toml``, each once."""
+    """All kinds of the patterns that tell costs, each once."""
     return list(dict.fromkeys(pattern.kind for pattern in read_patterns(name)))
 
 

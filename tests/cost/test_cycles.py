@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgetvm.codegen.sizes import section_sizes
-from edgetvm.cost.cycles import block_cycles, instructions
-from edgetvm.target.instructions import kinds, read_patterns
+from edgetvm.cost.cycles import block_cycles
+from edgetvm.target.instructions import decode, find, kinds, read_patterns
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources
 from tests.tools import require_tool
@@ -148,7 +148,8 @@ def cycles(assembly: str, folder: Path, core: str = "cortex-m4") -> float:
 
 
 def kind_of(bits: int, width: int) -> str:
-    return next((pattern.kind for pattern in read_patterns("thumb") if pattern.fits(bits, width)), "other")
+    pattern = find(read_patterns("thumb"), bits, width)
+    return pattern.kind if pattern else "other"
 
 
 def expected_kind(mnemonic: str) -> str:
@@ -175,7 +176,7 @@ def test_kinds_are_those_of_a_disassembler(tmp_path: Path) -> None:
 
 def test_two_registers_at_once_are_a_kind_of_their_own(tmp_path: Path) -> None:
     """vmov between two core registers and a double has the name of a copy."""
-    (decoded,) = instructions(code_of("vmov r0, r1, d0", tmp_path))
+    (decoded,) = decode(code_of("vmov r0, r1, d0", tmp_path))
     assert kind_of(*decoded) == "float_move_pair"
     assert set(MNEMONICS) | {"float_move_pair"} == set(kinds("thumb"))
 
