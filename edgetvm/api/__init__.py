@@ -6,6 +6,7 @@ from edgetvm.api.describe import inspect, targets
 from edgetvm.api.fit import fit
 from edgetvm.api.package import Package, load
 from edgetvm.api.quantize import CALIBRATORS, INPUT_TYPES, SCHEMES, quantize
+from edgetvm.deploy.export.write import SYSTEMS
 from edgetvm.report.figure import METRICS
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OPTIMIZE",
     "PRECISIONS",
     "SCHEMES",
+    "SYSTEMS",
     "Package",
     "compile",
     "debug_accuracy",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgetvm.api.progress import Progress
+from edgetvm.deploy.export.write import export_package
 from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import run
@@ -88,6 +89,13 @@ class Package:
     def foresee(self) -> Foreseen | None:
         """What an inference will take on a Cortex-M board, by running it on an emulator of the same core."""
         return foresee_package(self.path)
+
+    def export(self, system: str, output: str | Path) -> None:
+        """Write it to the new folder `output` for another build system: "zephyr", "arduino" or "cmsis-pack".
+
+        Only packages of `format="c"`.
+        """
+        export_package(self.path, system, Path(output))
 
     def profile(self, *, threads: int = 1, board: str | None = None) -> ProfileReport:
         """Measure every kernel call: its time (on real machines) or its instructions (under emulation)."""

@@ -8,11 +8,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from edgetvm.cli import bench, compile, debug_accuracy, evaluate, fit, inspect, profile, targets, verify  # noqa: A004
+from edgetvm.cli import bench, compile, debug_accuracy, evaluate, export, fit, inspect, profile, targets, verify  # noqa: A004
 from edgetvm.cli.arguments import version_text
 from edgetvm.errors import EdgeTVMError
 
-COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, targets)
+COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, export, targets)
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
