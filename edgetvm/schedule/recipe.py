@@ -60,6 +60,9 @@ class Recipe:
     neon_epilogue         instructions that 100 of its outputs cost besides their products
     neon_epilogue_eight   the same where four sums are added up for an output
     neon_tile             instructions that such a tile costs: loops and addresses
+    helium_pixels         pixels of a tile of sums at most, on Helium
+    helium_columns        channels of such a tile
+    helium_unrolled       products of vectors of one unrolled body at most, on Helium
     line_operations       operations on one vector in the time in which memory brings 64 bytes
     shared_columns        channels of a panel of int8 weights that several kinds of cores read
     shared_columns_one    the same for kernels of one pixel
@@ -108,6 +111,9 @@ class Recipe:
     neon_epilogue: int = 0
     neon_epilogue_eight: int = 0
     neon_tile: int = 0
+    helium_pixels: int = 0
+    helium_columns: int = 0
+    helium_unrolled: int = 0
     line_operations: int = 0
     shared_columns: int = 0
     shared_columns_one: int = 0

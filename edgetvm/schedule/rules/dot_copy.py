@@ -11,9 +11,20 @@ from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, numb
 
 
 def copy_bytes(
-    code: Code, target: tirx.Buffer, at: Offset, source: tirx.Buffer, start: Offset, count: int, lanes: int, flip: bool
+    code: Code,
+    target: tirx.Buffer,
+    at: Offset,
+    source: tirx.Buffer,
+    start: Offset,
+    count: int,
+    lanes: int,
+    flip: bool,
+    together: int = 1,
 ) -> None:
-    """`count` bytes, with `flip` as unsigned: 128 added. Loops over vectors of `lanes` bytes, then smaller pieces."""
+    """`count` bytes, with `flip` as unsigned: 128 added. Loops over vectors of `lanes` bytes, then smaller pieces.
+
+    Up to `together` vectors are moved in an iteration: LLVM makes a call of memcpy of a loop that moves one.
+    """
 
     def move(place: Offset, width: int) -> None:
         value = load(source, start + place, width)
@@ -21,23 +32,27 @@ def copy_bytes(
             value = tirx.bitwise_xor(value, constant(-128, "int8", width))
         code.add(store(target, at + place, value))
 
-    _pieces(code, count, lanes, move)
+    _pieces(code, count, lanes, move, together)
 
 
-def fill_bytes(code: Code, target: tirx.Buffer, at: Offset, value: int, count: int, lanes: int) -> None:
+def fill_bytes(
+    code: Code, target: tirx.Buffer, at: Offset, value: int, count: int, lanes: int, together: int = 1
+) -> None:
     """`count` equal bytes."""
 
     def put(place: Offset, width: int) -> None:
         code.add(store(target, at + place, constant(value, "int8", width)))
 
-    _pieces(code, count, lanes, put)
+    _pieces(code, count, lanes, put, together)
 
 
-def _pieces(code: Code, count: int, lanes: int, move: Callable[[Offset, int], None]) -> None:
+def _pieces(code: Code, count: int, lanes: int, move: Callable[[Offset, int], None], together: int) -> None:
     whole = count // lanes
     if whole:
-        with code.loop("at", whole) as at:
-            move(at * lanes, lanes)
+        group = max(n for n in range(1, together + 1) if whole % n == 0)
+        with code.loop("at", whole // group) as at:
+            for n in range(group):
+                move((at * group + n) * lanes, lanes)
     done = whole * lanes
     while done < count:
         lanes = min(lanes, 1 << ((count - done).bit_length() - 1))
@@ -55,6 +70,7 @@ def copy_image_rows(
     rows: int,
     lanes: int,
     flip: bool,
+    together: int = 1,
 ) -> None:
     """Rows `first` to `first + rows` of the image with its border. `image_row` is the image's row 0 in `image`."""
     _, height, width, depth = (int(extent) for extent in border.image.shape)
@@ -67,9 +83,9 @@ def copy_image_rows(
         place, own = row * pitch, first + row - border.top
 
         def copy() -> None:
-            fill_bytes(code, target, place, fill, left, lanes)
-            copy_bytes(code, target, place + left, image, (image_row + own) * middle, middle, lanes, flip)
-            fill_bytes(code, target, place + left + middle, fill, right, lanes)
+            fill_bytes(code, target, place, fill, left, lanes, together)
+            copy_bytes(code, target, place + left, image, (image_row + own) * middle, middle, lanes, flip, together)
+            fill_bytes(code, target, place + left + middle, fill, right, lanes, together)
 
         if padded_height == height:
             copy()
@@ -79,7 +95,7 @@ def copy_image_rows(
         with code.when(inside):
             copy()
         with code.when(tirx.Not(inside)):
-            fill_bytes(code, target, place, fill, pitch, lanes)
+            fill_bytes(code, target, place, fill, pitch, lanes, together)
 
 
 def copy_pixels(

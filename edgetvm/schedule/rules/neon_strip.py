@@ -13,15 +13,20 @@ from edgetvm.schedule.rules.dot_plan import copy_limit
 from edgetvm.schedule.rules.write_code import Code, Offset
 
 SPARE = 16  # bytes behind a copy that loads may touch
+HELIUM_TOGETHER = 4  # vectors copied in an iteration: there memcpy goes byte by byte
 
 
 @dataclass(frozen=True)
 class Strip:
-    """`height` rows of the output at a time; `copied` if the rows of the image that they see are copied first."""
+    """`height` rows of the output at a time; `copied` if the rows of the image that they see are copied first.
+
+    `together` vectors are copied in an iteration (`copy_bytes`).
+    """
 
     kernel: DotKernel
     height: int
     copied: bool
+    together: int = 1
 
     @property
     def pieces(self) -> list[tuple[int, int, int]]:
@@ -49,7 +54,7 @@ class Strip:
         fill_bytes(code, copy, rows * pitch, 0, SPARE, SPARE)
         stride = x.rows[1] // pitch
         image_row = b * int(kernel.border.image.shape[1])
-        copy_image_rows(code, copy, image, kernel.border, image_row, y0 * stride, rows, 16, flip=False)
+        copy_image_rows(code, copy, image, kernel.border, image_row, y0 * stride, rows, 16, False, self.together)
         return copy, x.base
 
 
@@ -65,7 +70,7 @@ def strip_of(kernel: DotKernel, machine: Machine, odd: bool, least: int = 1) -> 
     most = max(rows // least, 1)
     height = max((h for h in range(1, most + 1) if strip_bytes(kernel, h) <= limit), default=1)
     strips = -(-rows // height)
-    return Strip(kernel, -(-rows // strips), copied=True)
+    return Strip(kernel, -(-rows // strips), True, HELIUM_TOGETHER if machine.helium else 1)
 
 
 def strip_bytes(kernel: DotKernel, height: int) -> int:

@@ -1,0 +1,143 @@
+"""int8 sums of products by Helium: vmladava, which adds the products of 16 codes to a number in a register.
+
+A tile of pixels x channels has its sums in registers and is requantized there, one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
+from edgetvm.schedule.rules.dot_copy import copy_bytes
+from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
+from edgetvm.schedule.rules.helium_sums import HeliumSums
+from edgetvm.schedule.rules.helium_window import WHOLE, ChunkPanels, Runs, runs_of_window
+from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
+from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
+from edgetvm.schedule.types import Answer, Constants, Loops
+
+
+def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
+    """Write the loops of a convolution or product of int8 by constant int8 weights; None where there is no Helium."""
+    if not machine.helium:
+        return None
+    kernel = dot_kernel(sch, list(constants))
+    if kernel is None or not has_word_epilogue(sch, kernel, constants):
+        return None
+    recipe = machine.recipe
+    pixels = min(recipe.helium_pixels, kernel.extents[2])
+    columns = min(recipe.helium_columns * recipe.helium_pixels // pixels, kernel.channels)
+    seen = runs_of_window(kernel)
+    runs = seen.together if seen.count > 1 and seen.length < WHOLE else seen
+    func = sch.mod["main"]
+    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    packing = ChunkPanels(columns, runs)
+    size = packing.pack(np.zeros([int(extent) for extent in kernel.w.shape], np.int8)).size
+    packed = tirx.decl_buffer((size,), "int8", name=kernel.w.name)
+    code = Code()
+    rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
+    sums = HeliumSums(code, runs, recipe.helium_unrolled)
+    HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, columns, rows.of(packed)).write()
+    params = [packed if i == position else param for i, param in enumerate(func.params)]
+    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), {position: packing})
+
+
+@dataclass(frozen=True)
+class HeliumWriter:
+    """Writes the loops: strips of rows, panels of channels, rows, pixels; or panels last, of pixels that are gathered.
+
+    `seen` are the runs of a window where it lies.
+    """
+
+    kernel: DotKernel
+    code: Code
+    rows: Rows
+    strip: Strip
+    seen: Runs
+    sums: HeliumSums
+    pixels: int
+    columns: int
+    weights: tirx.Buffer
+
+    def write(self) -> None:
+        """All of it."""
+        code, kernel, gathered = self.code, self.kernel, self.sums.runs.gathered
+        pitch = self.sums.runs.bytes
+        window = code.array("window", self.pixels * pitch + WHOLE, "int8", "global") if gathered else None
+        if window is not None:  # else TVM allocates only what is written
+            code.add(store(window, self.pixels * pitch, tirx.Broadcast(tirx.const(0, "int8"), WHOLE)))
+        with code.loop("b", kernel.extents[0]) as b:
+            for count, height, first in self.strip.pieces:
+                with code.loop("strip", count) as strip:
+                    y0 = first + strip * self.strip.height
+                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
+                    if window is None:
+                        for panel, columns in self._panels():
+                            with code.loop("y", height) as y:
+                                for z, pixels in self._tiles():
+                                    origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
+                                    self._tile(x, origin, kernel.x.rows[2], (b, y0 + y, z), pixels, panel, columns)
+                        continue
+                    with code.loop("y", height) as y:
+                        for z, pixels in self._tiles():
+                            origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
+                            self._gather(window, x, origin, pixels)
+                            for panel, columns in self._panels():
+                                self._tile(window, 0, pitch, (b, y0 + y, z), pixels, panel, columns)
+
+    def _panels(self) -> Iterator[tuple[Offset, int]]:
+        """Loops over panels: (number, channels)."""
+        whole, rest = divmod(self.kernel.channels, self.columns)
+        with self.code.loop("o", whole) as panel:
+            yield panel, self.columns
+        if rest:
+            yield whole, rest
+
+    def _tiles(self) -> Iterator[tuple[Offset, int]]:
+        """Loops over the pixels of a row: (first, number)."""
+        whole, rest = divmod(self.kernel.extents[2], self.pixels)
+        with self.code.loop("z", whole) as tile:
+            yield tile * self.pixels, self.pixels
+        if rest:
+            yield whole * self.pixels, rest
+
+    def _gather(self, window: tirx.Buffer, x: tirx.Buffer, origin: Offset, pixels: int) -> None:
+        """Copy the windows of some pixels. Behind a copied image 16 bytes may be read, and behind a run written."""
+        code, seen = self.code, self.seen
+        for p in range(pixels):
+            for run in range(seen.count):
+                i, j = divmod(run, seen.columns)
+                start = origin + p * self.kernel.x.rows[2] + i * seen.steps[0] + j * seen.steps[1]
+                to = p * self.sums.runs.bytes + run * seen.length
+                if self.strip.copied:
+                    code.add(store(window, to, load(x, start, WHOLE)))
+                else:
+                    copy_bytes(code, window, to, x, start, seen.length, WHOLE, flip=False)
+
+    def _tile(
+        self,
+        x: tirx.Buffer,
+        origin: Offset,
+        step: int,
+        place: tuple[Offset, Offset, Offset],
+        pixels: int,
+        panel: Offset,
+        columns: int,
+    ) -> None:
+        """Some pixels from `place` on, whose windows begin at `origin`, `step` elements apart, and some channels."""
+        code, kernel, size = self.code, self.kernel, self.sums.runs.count * self.sums.runs.bytes
+        weights = code.view("wp", self.weights, panel * (size * self.columns), size * columns)
+        epilogue = ChannelEpilogue(code, kernel, self.rows, (1,), None, {}, words=True)
+        channel, biased = panel * self.columns, epilogue.bias is not None
+        starts = epilogue.load_bias(channel, columns, 1) if biased else [number(0)] * columns
+        sums = self.sums.write(x, origin, step, weights, [list(starts) for _ in range(pixels)])
+        b, y, z = place
+        for p, own in enumerate(sums):
+            epilogue.write(lambda first, _, own=own: own[first], (b, y, z + p), channel, columns, biased)  # type: ignore[misc]
