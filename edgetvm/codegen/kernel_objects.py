@@ -12,6 +12,7 @@ from pathlib import Path
 import tvm
 
 from edgetvm.codegen.lower import LoweredKernel, build
+from edgetvm.codegen.processes import share_out
 from edgetvm.resources import cache_dir
 from edgetvm.target.zig import writable
 
@@ -26,14 +27,16 @@ def kernel_objects(kernels: Sequence[LoweredKernel], target: tvm.target.Target, 
     kept = writable(cache_dir())
     store = kept / "kernels" if kept else work / "kernels"
     store.mkdir(exist_ok=True)
-    objects = []
-    for kernel in kernels:
+    objects = [work / f"{kernel.name}.o" for kernel in kernels]
+
+    def make(number: int) -> None:
+        kernel, own = kernels[number], objects[number]
         entry = store / f"{_key(kernel, target)}.o"
-        own = work / f"{kernel.name}.o"
         if not _copied(entry, own):
             build([kernel], target).write_to_file(str(own))
             _keep(own, entry)
-        objects.append(own)
+
+    share_out(len(kernels), make)
     prune(store.glob("*.o"), MOST_BYTES)
     return objects
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import tvm
 from tvm import te, tirx
 
 from edgetvm.codegen import kernel_objects as module
+from edgetvm.codegen import processes
 from edgetvm.codegen.kernel_objects import kernel_objects, prune
 from edgetvm.codegen.lower import LoweredKernel, build, lower
+from edgetvm.errors import UnsupportedError
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 
@@ -33,6 +37,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return build(kernels, target)
 
     monkeypatch.setattr(module, "build", noted)
+    monkeypatch.setattr(processes, "cores", lambda: 1)
     return names
 
 
@@ -67,6 +72,30 @@ def test_without_a_cache_kernels_are_compiled_each_time(
     target = tvm_target(load_target("host"))
     assert objects([kernel(target)], target, tmp_path / "a") == objects([kernel(target)], target, tmp_path / "b")
     assert compiled == ["add", "add"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux only")
+def test_several_processes_write_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tvm_target(load_target("cortex-a53"))
+    kernels = [kernel(target, step=float(i), name=f"add{i}") for i in range(12)]
+    found = []
+    for count in (1, 2, 4):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{count}"))
+        monkeypatch.setattr(processes, "cores", lambda count=count: count)
+        found.append(objects(kernels, target, tmp_path / str(count)))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_node_without_code_is_named(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(processes, "cores", lambda: count)
+    target = tvm_target(load_target("host"))
+    broken = replace(kernel(target, name="bad"), place="node 'Add_3'")
+    missing = tirx.Evaluate(tvm.ir.Var("undefined", tvm.ir.PrimType("int32")))
+    broken = replace(broken, func=broken.func.with_body(tirx.SeqStmt([missing, broken.func.body])))
+    with pytest.raises(UnsupportedError, match=r"^node 'Add_3': no code can be generated: "):
+        objects([kernel(target), broken, kernel(target, name="more")], target, tmp_path / "out")
 
 
 def test_the_oldest_go_first(tmp_path: Path) -> None:
