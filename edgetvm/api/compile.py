@@ -13,6 +13,7 @@ from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import options_of, pixel_input, quantize_to
 from edgetvm.codegen.assemble import VariantSchedule, assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
+from edgetvm.codegen.choose_rows import choose_rows
 from edgetvm.codegen.fit import check_ram
 from edgetvm.codegen.manifest import sha256
 from edgetvm.codegen.names import model_name
@@ -21,7 +22,7 @@ from edgetvm.codegen.program import extract_program
 from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
 from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
-from edgetvm.passes.pipeline import OptimizedModel
+from edgetvm.passes.pipeline import OptimizedModel, with_rows
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.passes.quantize.options import SCHEMES
 from edgetvm.schedule.recipe import machine_for
@@ -174,13 +175,17 @@ def compile(  # noqa: A001
         if require_integer:
             _refuse_floats(model, optimized)
         program = extract_program(optimized.module, optimized.sources)
+        align = _ARENA_ALIGN[chosen.processor.os]
         stages.begin()
         scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
+        if not chosen.is_linux and (rows := choose_rows(optimized.module, program, scheduled, align)):
+            optimized = with_rows(optimized, rows)
+            program = extract_program(optimized.module, optimized.sources)
+            scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
         stages.begin()
         backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
         better = zip(chosen.processor.variants, others, map(tvm_target, kinds[1:]), strict=True)
         variants = [VariantSchedule(*each) for each in better]
-        align = _ARENA_ALIGN[chosen.processor.os]
         code, rules = assemble(optimized.model, program, scheduled, backend, align, variants)
         check_ram(code, model.name, chosen)
         stages.begin()

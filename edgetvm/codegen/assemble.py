@@ -12,9 +12,8 @@ import numpy as np
 import tvm
 
 from edgetvm.codegen.entry import Border, ModelCode, VariantCode, check_types
-from edgetvm.codegen.in_place import reusable_inputs
 from edgetvm.codegen.lower import LoweredKernel, lower
-from edgetvm.codegen.memory import plan_memory
+from edgetvm.codegen.memory import kernel_memory, plan_memory
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
@@ -60,7 +59,6 @@ def assemble(
     check_types(program.values)
     order = list(dict.fromkeys(call.kernel for call in program.calls if call.kernel != COPY))
     symbols = {kernel: f"{model.name}_k{i}_{_short(kernel)}" for i, kernel in enumerate(order)}
-    reusable = {symbols[kernel]: reusable_inputs(scheduled[kernel].blocks) for kernel in order}
 
     def lower_one(kernel: str, symbol: str, schedule: ScheduledKernel, target: tvm.target.Target) -> LoweredKernel:
         nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
@@ -83,7 +81,8 @@ def assemble(
     for alternative in (kernel for group in alternatives for kernel in group):
         name = replaced[alternative.name]
         workspaces[name] = tuple(map(max, zip_longest(workspaces[name], alternative.workspaces, fillvalue=0)))
-    plan = plan_memory(program, workspaces, reusable, align)
+    memory = {symbols[kernel]: kernel_memory(scheduled[kernel], workspaces[symbols[kernel]]) for kernel in order}
+    plan = plan_memory(program, memory, align)
     overlapping = {program.calls[step].kernel for step in plan.in_place}
 
     def settle(group: list[LoweredKernel]) -> tuple[LoweredKernel, ...]:

@@ -41,14 +41,18 @@ class LoweredKernel:
     place: str
 
 
-def _passes() -> list[tvm.transform.Pass]:
+def _passes(func: tirx.PrimFunc) -> list[tvm.transform.Pass]:
     s, x = s_tir.transform, tirx.transform
+    blocks: list[s_tir.SBlock] = []
+    tvm_ffi.structural_walk(func.body, (s_tir.SBlock, blocks.append))
+    # Loops that a rule wrote have none, and views of arrays, which compaction would take for too large.
+    compact = [s.CompactBufferAllocation()] if blocks else []
     return [
         s.CanonicalizeLoop(),
         s.LowerInitBlock(),
         s.PlanAndUpdateBufferAllocationLocation(),
         s.ConvertBlocksToOpaque(),
-        s.CompactBufferAllocation(),
+        *compact,
         s.LowerMatchBuffer(),
         s.StmtSimplify(),
         s.AnnotateIrregularLoop(),
@@ -84,7 +88,7 @@ def _lower(name: str, func: tirx.PrimFunc, target: tvm.target.Target, noalias: b
     module = tvm.IRModule({name: func.with_attr("global_symbol", name)})
     with tvm.transform.PassContext(opt_level=3, config={"s_tir.LoopPartition": {"partition_const_loop": True}}):
         module = tirx.transform.BindTarget(target.with_host(target))(module)
-        module = tvm.transform.Sequential(_passes())(module)
+        module = tvm.transform.Sequential(_passes(func))(module)
     kernel = _take_pointers(name, module[name], noalias and bool(func.attrs.get("tirx.noalias", True)))
     lowered = tirx.transform.LowerIntrin()(tvm.IRModule({name: kernel.func}))[name]
     if str(target.attrs.get("mtriple", "")).startswith("thumb"):

@@ -1,28 +1,18 @@
 """Where every tensor lies in the arena.
 
 Each buffer has a size and the range of calls in which it is alive; two buffers may share bytes
-when their ranges do not meet. Finding the smallest arena is strip packing (NP-hard), so first-fit
-runs over a few good orders and then over seeded shuffles until the lower bound is met.
+when their ranges do not meet, or where a call writes its output over what it has read of an input.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edgetvm.codegen.program import Program
-
-SHUFFLES = 200
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of bytes needed from call `first` to call `last`, both included."""
-
-    bytes: int
-    first: int
-    last: int
+from edgetvm.codegen.in_place import reusable_inputs
+from edgetvm.codegen.offsets import Block, Leads, assign_offsets
+from edgetvm.codegen.program import Call, Program
+from edgetvm.schedule.types import ScheduledKernel
 
 
 @dataclass(frozen=True)
@@ -41,17 +31,58 @@ class MemoryPlan:
     live_bytes: int
 
 
-def plan_memory(
-    program: Program,
-    workspaces: Mapping[str, tuple[int, ...]],
-    reusable: Mapping[str, Sequence[tuple[int, int]]],
-    align: int,
-) -> MemoryPlan:
-    """Place all inputs, outputs, temporaries and workspaces of `program`.
+@dataclass(frozen=True)
+class KernelMemory:
+    """What the planner has to know of a kernel.
 
-    `reusable[kernel]` are the (input, output) positions where the kernel may write its output over
-    that input.
+    workspaces   bytes of each scratch pointer
+    reusable     (input, output) positions where the kernel may write its output exactly over that input
+    leads        by input position, the bytes by which the output must begin before that input if it is written
+                 over what was read of it
     """
+
+    workspaces: tuple[int, ...] = ()
+    reusable: Sequence[tuple[int, int]] = ()
+    leads: Mapping[int, int] = field(default_factory=dict)
+
+
+def kernel_memory(kernel: ScheduledKernel, workspaces: tuple[int, ...]) -> KernelMemory:
+    """What the planner has to know of a scheduled kernel with these workspaces, in bytes."""
+    return KernelMemory(workspaces, reusable_inputs(kernel.blocks), kernel.leads)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The blocks of a program: `groups` of values that share one, then workspaces, of which `steps` has the calls."""
+
+    blocks: tuple[Block, ...]
+    leads: Leads
+    owner: Mapping[int, int]
+    groups: tuple[int, ...]
+    steps: tuple[int, ...]
+    in_place: frozenset[int]
+
+
+def plan_memory(program: Program, kernels: Mapping[str, KernelMemory], align: int) -> MemoryPlan:
+    """Place all inputs, outputs, temporaries and workspaces of `program` at multiples of `align` bytes."""
+    layout = lay_out(program, kernels, align)
+    offsets, arena, bound = assign_offsets(layout.blocks, layout.leads)
+    place = dict(zip(layout.groups, offsets, strict=False))
+    per_call: list[list[int]] = [[] for _ in program.calls]
+    for step, offset in zip(layout.steps, offsets[len(layout.groups) :], strict=True):
+        per_call[step].append(offset)
+    over = {layout.blocks[written].first for written, _ in layout.leads}
+    return MemoryPlan(
+        values={root: place[owner] for root, owner in layout.owner.items()},
+        workspaces=tuple(tuple(each) for each in per_call),
+        in_place=layout.in_place | over,
+        arena_bytes=max(arena, align),
+        live_bytes=bound,
+    )
+
+
+def lay_out(program: Program, kernels: Mapping[str, KernelMemory], align: int) -> Layout:
+    """What has to be placed, and until when it lives. A kernel that is not among `kernels` needs nothing."""
     end = len(program.calls)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -72,40 +103,48 @@ def plan_memory(
     for value in program.outputs:
         touch(value, end)
 
-    owner, in_place = _merge_in_place(program, reusable, last, size)
+    needs = [kernels.get(call.kernel, KernelMemory()) for call in program.calls]
+    owner, in_place = _merge_in_place(program, needs, last, size)
     groups = sorted({owner[root] for root in owner}, key=lambda root: (first[root], root))
     blocks = [Block(_up(size[root], align), first[root], last[root]) for root in groups]
     scratch = [
-        (step, Block(_up(amount, align), step, step))
-        for step, call in enumerate(program.calls)
-        for amount in workspaces.get(call.kernel, ())
+        (step, Block(_up(amount, align), step, step)) for step, need in enumerate(needs) for amount in need.workspaces
     ]
-    offsets, arena, bound = assign_offsets([*blocks, *(block for _, block in scratch)])
-    place = dict(zip(groups, offsets, strict=False))
-    per_call: list[list[int]] = [[] for _ in program.calls]
-    for (step, _), offset in zip(scratch, offsets[len(groups) :], strict=True):
-        per_call[step].append(offset)
-    return MemoryPlan(
-        values={root: place[owner[root]] for root in owner},
-        workspaces=tuple(tuple(each) for each in per_call),
+    leads: dict[tuple[int, int], int] = {}
+    for step, (call, need) in enumerate(zip(program.calls, needs, strict=True)):
+        for position, lead in need.leads.items():
+            source, result = (owner.get(program.root(value)) for value in (call.inputs[position], call.outputs[0]))
+            if source is None or result is None or _uses(program, call, source, owner) > 1:
+                continue
+            if last[source] == step and first[result] == step:
+                leads[groups.index(result), groups.index(source)] = _up(lead, align)
+    return Layout(
+        blocks=(*blocks, *(block for _, block in scratch)),
+        leads=leads,
+        owner=owner,
+        groups=tuple(groups),
+        steps=tuple(step for step, _ in scratch),
         in_place=frozenset(in_place),
-        arena_bytes=max(arena, align),
-        live_bytes=bound,
     )
+
+
+def _uses(program: Program, call: Call, block: int, owner: Mapping[int, int]) -> int:
+    """How many inputs of a call lie in a block."""
+    return sum(owner.get(program.root(value)) == block for value in call.inputs)
 
 
 def _merge_in_place(
     program: Program,
-    reusable: Mapping[str, Sequence[tuple[int, int]]],
+    needs: Sequence[KernelMemory],
     last: dict[int, int],
     size: dict[int, int],
 ) -> tuple[dict[int, int], set[int]]:
     """Let outputs take over the bytes of inputs that die at their call."""
     owner = {root: root for root in size}
     in_place = set()
-    for step, call in enumerate(program.calls):
+    for step, (call, need) in enumerate(zip(program.calls, needs, strict=True)):
         taken: set[int] = set()
-        for source, result in reusable.get(call.kernel, ()):
+        for source, result in need.reusable:
             origin, target = program.root(call.inputs[source]), program.root(call.outputs[result])
             if origin not in owner or target in taken or owner[target] != target:
                 continue
@@ -117,59 +156,6 @@ def _merge_in_place(
                 taken |= {home, target}
                 in_place.add(step)
     return owner, in_place
-
-
-def assign_offsets(blocks: Sequence[Block]) -> tuple[list[int], int, int]:
-    """Offsets of `blocks`, the bytes used and the lower bound (largest sum alive at once)."""
-    steps = {block.first for block in blocks}
-    bound = max((sum(b.bytes for b in blocks if b.first <= s <= b.last) for s in steps), default=0)
-    orders: list[list[int]] = [
-        sorted(range(len(blocks)), key=key)
-        for key in (
-            lambda i: (-blocks[i].bytes, blocks[i].first),
-            lambda i: (-blocks[i].bytes * (blocks[i].last - blocks[i].first + 1), blocks[i].first),
-            lambda i: (blocks[i].first - blocks[i].last, -blocks[i].bytes),
-            lambda i: (blocks[i].first, -blocks[i].bytes),
-        )
-    ]
-    best: tuple[int, list[int]] | None = None
-    rng = random.Random(0)  # noqa: S311
-    for attempt in range(len(orders) + SHUFFLES):
-        order = orders[attempt] if attempt < len(orders) else _perturb(orders[0], rng)
-        offsets, used = _first_fit(blocks, order)
-        if best is None or used < best[0]:
-            best = (used, offsets)
-            orders[0] = order
-        if used == bound:
-            break
-    assert best is not None
-    return best[1], best[0], bound
-
-
-def _perturb(order: Sequence[int], rng: random.Random) -> list[int]:
-    changed = list(order)
-    for _ in range(min(3, len(changed))):
-        i, j = rng.randrange(len(changed)), rng.randrange(len(changed))
-        changed[i], changed[j] = changed[j], changed[i]
-    return changed
-
-
-def _first_fit(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int], int]:
-    offsets = [0] * len(blocks)
-    placed: list[int] = []
-    used = 0
-    for i in order:
-        block = blocks[i]
-        offset = 0
-        rivals = [j for j in placed if blocks[j].first <= block.last and block.first <= blocks[j].last]
-        for j in sorted(rivals, key=lambda j: offsets[j]):
-            if offsets[j] - offset >= block.bytes:
-                break
-            offset = max(offset, offsets[j] + blocks[j].bytes)
-        offsets[i] = offset
-        placed.append(i)
-        used = max(used, offset + block.bytes)
-    return offsets, used
 
 
 def _up(amount: int, align: int) -> int:

@@ -10,6 +10,7 @@ import tvm
 from tvm import relax
 
 from edgetvm.codegen.lower import dtype_bytes
+from edgetvm.cost.row_stages import STAGES
 from edgetvm.errors import UnsupportedError
 
 
@@ -36,12 +37,15 @@ COPY = "memcpy"  # the kernel name of a plain copy, which needs no kernel
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call; tensors by index into `Program.values`. `nodes` are the ONNX nodes it computes."""
+    """One kernel call; tensors by index into `Program.values`. `nodes` are the ONNX nodes it computes, in `stages`
+    kernels that were joined to one.
+    """
 
     kernel: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     nodes: tuple[str, ...]
+    stages: int = 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ def extract_program(module: tvm.IRModule, nodes: Mapping[relax.Var, tuple[str, .
             elif isinstance(expr, tvm.ir.Call) and expr.op == tvm.ir.Op.get("relax.call_tir"):
                 types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
                 results = tuple(add(var.name, ty) for ty in types)
-                calls.append(Call(expr.args[0].name_hint, operand(expr.args[1]), results, names))
+                stages = len(module[expr.args[0]].attrs.get(STAGES, [0]))
+                calls.append(Call(expr.args[0].name_hint, operand(expr.args[1]), results, names, stages))
                 index[var] = results
             elif isinstance(expr, tvm.ir.Call) and expr.op == tvm.ir.Op.get("relax.reshape"):
                 index[var] = (add(var.name, var.ty, base=operand(expr.args[0])[0]),)

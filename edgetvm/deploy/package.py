@@ -36,11 +36,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes."""
+    """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes.
+
+    `stages` is how many kernels of other packages of the model were joined to this one.
+    """
 
     kernel: str
     nodes: tuple[str, ...]
     outputs: tuple[Tensor, ...]
+    stages: int
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,8 @@ def _pixels(entry: dict[str, Any] | None) -> Pixels | None:
 
 def _call(entry: dict[str, Any]) -> Call:
     kernel = str(entry["kernel"])
-    return Call(kernel, tuple(map(str, entry["nodes"])), tuple(_dense(kernel, output) for output in entry["outputs"]))
+    outputs = tuple(_dense(kernel, output) for output in entry["outputs"])
+    return Call(kernel, tuple(map(str, entry["nodes"])), outputs, int(entry["stages"]))
 
 
 def _dense(name: str, entry: dict[str, Any]) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import tvm
 from tvm import relax
@@ -16,6 +16,7 @@ from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.half import ToHalf
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
+from edgetvm.passes.join_rows import Segment, join_rows
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
 
@@ -90,6 +91,18 @@ def optimize(
     sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
     floats = None if lowered is None else lowered.floats
     return OptimizedModel(fused, sources, operators, computes, floats, model, dead)
+
+
+def with_rows(model: OptimizedModel, segments: Sequence[Segment]) -> OptimizedModel:
+    """The model with each of `segments`, numbers of kernel calls, joined to one kernel that goes over rows."""
+    if not segments:
+        return model
+    grouped, joined = join_rows(model.module, segments)
+    sources, computes = (
+        trace_sources(grouped, joined, trace_sources(model.module, grouped, found))
+        for found in (model.sources, model.computes)
+    )
+    return replace(model, module=joined, sources=sources, computes=computes)
 
 
 def kernel_results(model: OptimizedModel) -> tuple[str, ...]:

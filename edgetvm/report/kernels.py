@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -73,8 +74,8 @@ def kernel_checker(package: Package) -> KernelChecker:
     quantized = path != package.reference_model()  # its shapes are frozen already
     imported = import_model(path, {} if quantized else package.shapes)
     model = optimize(imported, package.integer_io, channel_multiple=package.channel_multiple)
-    results = kernel_results(model)
-    if not _same(package.calls, results):
+    results = _joined(package.calls, kernel_results(model))
+    if results is None:
         raise PackageError(
             f"{package.folder}: its {len(package.calls)} kernel calls are not those of this EdgeTVM",
             "compile the model again",
@@ -82,9 +83,12 @@ def kernel_checker(package: Package) -> KernelChecker:
     return KernelChecker(package, model, results, [None] * len(results))
 
 
-def _same(calls: Sequence[Call], results: Sequence[str]) -> bool:
-    """Whether the calls are those of the results; a package may end with copies of outputs."""
-    return len(calls) >= len(results) and all(call.kernel == "memcpy" for call in calls[len(results) :])
+def _joined(calls: Sequence[Call], results: Sequence[str]) -> tuple[str, ...] | None:
+    """The result of each call, where a call with stages gives the last of so many `results`. None where the calls
+    are not those of the results; a package may end with copies of outputs.
+    """
+    ends = list(accumulate(call.stages for call in calls if call.kernel != "memcpy"))
+    return tuple(results[end - 1] for end in ends) if max(ends, default=0) == len(results) else None
 
 
 def _restored(output: Array, wanted: Array, selection: Selection) -> Array:

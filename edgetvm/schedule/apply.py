@@ -9,7 +9,9 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
+from edgetvm.cost.row_stages import STAGES
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.row_kernel import schedule_rows
 from edgetvm.schedule.rules.batched_product import batched_product
 from edgetvm.schedule.rules.channel_window import channel_window
 from edgetvm.schedule.rules.depthwise_int8 import depthwise_int8
@@ -67,8 +69,10 @@ def schedule_module(
 
 
 def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
-    """Schedule one PrimFunc by the first rule that fits."""
+    """Schedule one PrimFunc by the first rule that fits, or stage by stage if it has several."""
     func = scalars_as_rows(func)
+    if STAGES in func.attrs:
+        return schedule_rows(func, machine, constants, schedule_kernel)
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
         inline_elementwise(sch)

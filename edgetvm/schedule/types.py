@@ -43,12 +43,15 @@ class ScheduledKernel:
 
     `packing` maps the position of a constant parameter to its layout. `blocks` is the function as it was in
     blocks, in which elements keep their order of being read and written; `func` itself if the rule left it so.
+    `leads` is for kernels that go by rows: the bytes by which the output must begin before the input of that
+    position if it is written over what was read of it.
     """
 
     func: tirx.PrimFunc
     rule: str
     packing: Mapping[int, Packing] = field(default_factory=dict)
     written_from: tirx.PrimFunc | None = None
+    leads: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def blocks(self) -> tirx.PrimFunc:

@@ -32,7 +32,7 @@ def test_every_bit_comes_back(
     random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     arrays = [[numbers(random, dtype, (samples, *shape)) for dtype, shape in call] for call in calls]
     flat = [array for call in arrays for array in call]
-    package = replace(EMPTY, outputs=tensors(flat), calls=tuple(Call("k", (), tensors(call)) for call in arrays))
+    package = replace(EMPTY, outputs=tensors(flat), calls=tuple(Call("k", (), tensors(call), 1) for call in arrays))
     raw = b"".join(array[sample].tobytes() for sample in range(samples) for array in flat)
     with tempfile.TemporaryDirectory() as folder:
         for name in (OUTPUTS, TAPS):
@@ -53,7 +53,7 @@ def numbers(random: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> 
 
 
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
-    package = replace(EMPTY, calls=(Call("k", (), (Tensor("k", (3,), "float32", 12),)),))
+    package = replace(EMPTY, calls=(Call("k", (), (Tensor("k", (3,), "float32", 12),), 1),))
     (tmp_path / TAPS).write_bytes(bytes(23))
     with pytest.raises(RunError, match="m wrote 23 bytes of taps, 24 were expected"):
         read_taps(tmp_path, package, 2)

@@ -40,7 +40,9 @@ def test_every_kernel_gives_what_onnx_runtime_gives(
     measurement = run(package.path, RunRequest((images,), taps=True))
     expected = intermediates(digits, images)
     names = compare(package.path, digits, measurement, expected)
-    assert {"relu", "relu_1", "relu_2", "max_pool2d", "relu_3", "relu_4", "linear", "probabilities"} <= set(names)
+    inside = {"relu", "relu_2"} if target == "qemu-mps2-an386" else set()  # of kernels joined by rows
+    wanted = {"relu", "relu_1", "relu_2", "max_pool2d", "relu_3", "relu_4", "linear", "probabilities"} - inside
+    assert wanted <= set(names)
     np.testing.assert_array_equal(measurement.outputs[0], taps_of(measurement)[-1])
 
 

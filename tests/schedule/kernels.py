@@ -18,7 +18,8 @@ from edgetvm.codegen.lower import LoweredKernel, build, lower
 from edgetvm.codegen.objects import runtime_sources
 from edgetvm.codegen.program import Program, extract_program
 from edgetvm.importers.types import ImportedModel
-from edgetvm.passes.pipeline import optimize
+from edgetvm.passes.join_rows import Segment
+from edgetvm.passes.pipeline import OptimizedModel, optimize, with_rows
 from edgetvm.resources import runtime_dir
 from edgetvm.schedule.apply import schedule_module
 from edgetvm.schedule.recipe import Machine, machine_for
@@ -28,10 +29,12 @@ from edgetvm.target.toolchain import compile_sources, link_shared
 from edgetvm.target.tvm_target import tvm_target
 
 Emit = Callable[[tvm.ir.Expr], relax.Var]
+Body = Callable[[list[relax.Var], Emit], tvm.ir.Expr]
 
 # What differs between machines: vectors of 64 or 32 bytes, of 16, and none at all.
 MACHINES = ("host", "cortex-a53", "cortex-m4")
 GUARD = 64
+ALIGN = 8
 SENTINEL = 0xA5
 
 
@@ -57,19 +60,26 @@ def machine(name: str) -> Machine:
     return machine_for(load_target(name), "library")
 
 
-def schedule(
-    body: Callable[[list[relax.Var], Emit], tvm.ir.Expr], inputs: Sequence[np.ndarray], target: str = "host"
-) -> Scheduled:
-    """Schedule what `body` makes of inputs like these for the machine of `target`."""
+def schedule(body: Body, inputs: Sequence[np.ndarray], target: str = "host", join: Sequence[Segment] = ()) -> Scheduled:
+    """Schedule what `body` makes of inputs like these for the machine of `target`, kernels of `join` joined."""
+    return schedule_optimized(with_rows(optimized(body, inputs), join), target)
+
+
+def optimized(body: Body, inputs: Sequence[np.ndarray]) -> OptimizedModel:
+    """The kernels of what `body` makes of inputs like these."""
     builder = relax.BlockBuilder()
     params = [relax.Var(f"x{i}", relax.TensorType(x.shape, str(x.dtype))) for i, x in enumerate(inputs)]
     with builder.function("main", params):
         with builder.dataflow():
             result = builder.emit_output(builder.emit(body(params, builder.emit)))
         builder.emit_func_output(result)
-    optimized = optimize(ImportedModel(builder.get(), (), (), "test"))
-    program = extract_program(optimized.module, optimized.sources)
-    return Scheduled(program, schedule_module(optimized.module, machine(target), constant_operands(program)))
+    return optimize(ImportedModel(builder.get(), (), (), "test"))
+
+
+def schedule_optimized(model: OptimizedModel, target: str) -> Scheduled:
+    """Schedule kernels for the machine of `target`."""
+    program = extract_program(model.module, model.sources)
+    return Scheduled(program, schedule_module(model.module, machine(target), constant_operands(program)))
 
 
 def run(scheduled: Scheduled, inputs: Sequence[np.ndarray]) -> np.ndarray:
@@ -102,6 +112,27 @@ def run(scheduled: Scheduled, inputs: Sequence[np.ndarray]) -> np.ndarray:
             assert array.tobytes() == old.tobytes(), f"{call.kernel} wrote to an input"
     (output,) = program.outputs
     return memory[program.root(output)].reshape(program.values[output].shape)
+
+
+def run_over(scheduled: Scheduled, x: np.ndarray) -> np.ndarray:
+    """Call the only kernel with its output as far before the input as it must begin, over which it writes."""
+    (call,), program = scheduled.program.calls, scheduled.program
+    kernel = scheduled.only
+    position = call.inputs.index(program.inputs[0])
+    lead = -(-kernel.leads[position] // ALIGN) * ALIGN
+    value = program.values[call.outputs[0]]
+    memory = guarded(np.zeros(max(lead + x.nbytes, value.bytes), np.uint8), ALIGN)
+    memory[lead : lead + x.nbytes] = x.reshape(-1).view(np.uint8)
+    lowered = lower(call.kernel, kernel.func.with_attr("tirx.noalias", False), _host())
+    sources = [
+        memory[lead:] if data is None else guarded(data if packing is None else packing.pack(data))
+        for data, packing in ((program.values[i].data, kernel.packing.get(n)) for n, i in enumerate(call.inputs))
+    ]
+    scratch = [guarded(np.zeros(size, np.uint8), 64) for size in lowered.workspaces]
+    arrays = [*sources, memory, *scratch]
+    _link([lowered])[call.kernel](*(ctypes.c_void_p(array.ctypes.data) for array in arrays))
+    assert all(map(guard_intact, [memory, *scratch]))
+    return memory[: value.bytes].view(value.dtype).reshape(value.shape)
 
 
 def guarded(array: np.ndarray, align: int | None = None) -> np.ndarray:
