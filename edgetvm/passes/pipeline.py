@@ -11,6 +11,7 @@ from tvm import relax
 from edgetvm.errors import UnsupportedError
 from edgetvm.importers.types import ImportedModel
 from edgetvm.operators.legalize import LEGALIZE
+from edgetvm.passes.absorb_transposes import AbsorbTransposes
 from edgetvm.passes.dead_channels.remove import DeadChannels, remove_dead_channels
 from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.half import ToHalf
@@ -46,7 +47,7 @@ class OptimizedModel:
 
 def graph_passes(half: bool = False) -> list[tvm.transform.Pass]:
     """Passes on operators."""
-    return [SinkTransposes(), *([ToHalf()] * half), relax.transform.DeadCodeElimination()]
+    return [SinkTransposes(), *([ToHalf()] * half), AbsorbTransposes(), relax.transform.DeadCodeElimination()]
 
 
 def loop_passes() -> list[tvm.transform.Pass]:

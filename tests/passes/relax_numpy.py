@@ -73,6 +73,8 @@ def run(module: tvm.IRModule, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
             return np.concatenate(operands[0], int(expr.attrs.axis))
         if name == "split":
             return np.split(operands[0], [int(at) for at in expr.attrs.indices_or_sections], int(expr.attrs.axis))
+        if name == "einsum":
+            return np.einsum(str(expr.attrs.subscripts), *operands[0])
         if name in _WITH_ATTRIBUTES:
             return _WITH_ATTRIBUTES[name](operands[0], expr.attrs)
         return _PLAIN[name](*operands)

@@ -52,6 +52,41 @@ def test_attention_of_any_length(target: str, length: int) -> None:
     assert_close(run(scheduled, [q, k, v, mask]), power / power.sum(-1, keepdims=True) @ v)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    target=st.sampled_from(VECTORS),
+    extents=st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 20)),
+    inner=SIZES,
+    columns=SIZES,
+    axes=st.sampled_from(["bmhk,bnhk->bhmn", "bhmk,bnhk->bhmn", "bhmk,bnhk->bmhn", "bhmk,bhkn->bmhn", "bhmk,nk->mbhn"]),
+)
+def test_law_axes_in_any_order(target: str, extents: tuple[int, int, int], inner: int, columns: int, axes: str) -> None:
+    """As attention has them: heads behind positions, columns that lie along the sum."""
+    size = dict(zip("bhmkn", (*extents, inner, columns), strict=True))
+    a, b = (normal(*(size[axis] for axis in side)) for side in axes.partition("->")[0].split(","))
+    scheduled = schedule(lambda p, emit: relax.op.einsum((p[0], p[1]), axes), [a, b], target)
+    assert scheduled.rules == ["batched_product"]
+    assert_close(run(scheduled, [a, b]), np.einsum(axes, a.astype(np.float64), b))
+
+
+@pytest.mark.parametrize("target", VECTORS)
+@pytest.mark.parametrize("shape", [(12, 90, 64, 90), (1, 200, 64, 200), (1, 1, 600, 2000)])
+def test_columns_along_the_sum_are_laid_out_by_every_thread(target: str, shape: tuple[int, int, int, int]) -> None:
+    heads, rows, inner, columns = shape
+    a, b = normal(heads, rows, inner), normal(heads, columns, inner)
+    scheduled = schedule(lambda p, emit: relax.op.einsum((p[0], p[1]), "hmk,hnk->hmn"), [a, b], target)
+    assert scheduled.rules == ["batched_product"]
+    assert scheduled.only.func.script().count("T.parallel") == 1
+    assert_close(run(scheduled, [a, b]), np.einsum("hmk,hnk->hmn", a.astype(np.float64), b))
+
+
+def test_a_sum_across_memory_of_both_factors_is_left_alone() -> None:
+    a, b = normal(8, 5), normal(8, 7)
+    scheduled = schedule(lambda p, emit: relax.op.einsum((p[0], p[1]), "km,kn->mn"), [a, b])
+    assert scheduled.rules == ["register_tile"]
+    assert_close(run(scheduled, [a, b]), a.T.astype(np.float64) @ b)
+
+
 @pytest.mark.parametrize("target", VECTORS)
 @pytest.mark.parametrize("shape", [(6, 40, 64, 40), (1, 200, 64, 40), (1, 1, 700, 700)])
 def test_large_products_are_shared_among_threads(target: str, shape: tuple[int, int, int, int]) -> None:

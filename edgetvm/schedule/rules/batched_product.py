@@ -15,6 +15,7 @@ from edgetvm.schedule.rules.depthwise_window import lines_of
 from edgetvm.schedule.rules.dot_kernel import ROW_AXES, Access, DotKernel, float_factors, linear
 from edgetvm.schedule.rules.matrix_plan import matrix_plan
 from edgetvm.schedule.rules.matrix_writer import MatrixWriter, Weights
+from edgetvm.schedule.rules.transposed_panel import write_transposed
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
 
@@ -25,18 +26,26 @@ def batched_product(sch: Schedule, machine: Machine, constants: Constants) -> Lo
     found = _product(sch) if machine.vector_bytes else None
     if found is None:
         return None
-    kernel, weights = found
+    kernel, weights, apart = found
     plan = matrix_plan(kernel, machine)
-    if weights.image or weights.line:
-        plan = replace(plan, panels_first=False)
-    weights = replace(weights, panel=plan.columns)
     code = Code()
-    MatrixWriter(code, plan, rows_of(code, kernel, weights.buffer), lines_of(kernel, copied=False), weights).write()
+    rows = rows_of(code, kernel, weights.buffer)
+    if apart == 1:
+        if weights.image or weights.line:
+            plan = replace(plan, panels_first=False)
+        weights = replace(weights, panel=plan.columns)
+        MatrixWriter(code, plan, rows, lines_of(kernel, copied=False), weights).write()
+    else:
+        write_transposed(code, plan, rows, weights, apart)
     return Loops(sch.mod["main"].with_body(code.statement()), {})
 
 
-def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
-    """``acc[..., m, n] = sum over k of a[..., m, k] * b[..., k, n]`` and any epilogue, k and n along memory."""
+def _product(sch: Schedule) -> tuple[DotKernel, Weights, int] | None:
+    """``acc[..., m, n] = sum over k of a[..., m, k] * b[..., k, n]`` and any epilogue, the result along n in memory.
+
+    Row axes may come in any order. `a` lies along k; `b` along n, or along k with so many elements between columns
+    as the number tells that comes with it.
+    """
     blocks = [sch.get(block) for block in facts.all_blocks(sch)]
     if not 1 <= len(blocks) <= 2 or not all(facts.is_simple(block) for block in blocks):
         return None
@@ -47,8 +56,8 @@ def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
     rows = [axis for axis in main.iter_vars if axis.iter_type == facts.Axis.DataPar]
     if len(reduced) != 1 or sides is None or store is None or len(rows) < 2 or not _in_order(main, rows):
         return None
-    kept = [*(i for i, axis in enumerate(rows[:-2]) if facts.extent(axis) > 1), len(rows) - 2]
-    if len(kept) > ROW_AXES or facts.extent(rows[-1]) == 1:
+    order = _row_axes(sides[1], rows, reduced[0])
+    if order is None or facts.extent(rows[-1]) == 1:
         return None
     inner = rows if after is None else list(after.iter_vars)
     last = main if after is None else after
@@ -65,12 +74,12 @@ def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
         place = linear(load.indices, load.source.shape, axes)
         if place is None:
             return None
-        steps = [0] * (ROW_AXES - len(kept)) + [place[1][i] for i in kept]
-        return Access(load.source, place[0], tuple(steps), place[1][len(rows) - 1]), place[1][-1]
+        steps = tuple(0 if i is None else place[1][i] for i in order)
+        return Access(load.source, place[0], steps, place[1][len(rows) - 1]), place[1][-1]
 
     x, w = (access(side, [*rows, reduced[0]]) for side in sides)
     deep = facts.extent(reduced[0]) > 1
-    if x is None or w is None or x[0].channel or w[0].channel != 1 or w[0].rows[-1] or (deep and x[1] != 1):
+    if x is None or w is None or x[0].channel or (deep and x[1] != 1) or (w[0].channel != 1 and w[1] != 1):
         return None
     operands = []
     for load in facts.loads(after) if after is not None else ():
@@ -83,7 +92,7 @@ def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
     out = access(tirx.BufferLoad(end.buffer, list(end.indices)), inner)
     if out is None or out[0].channel != 1:
         return None
-    extents = [1] * (ROW_AXES - len(kept)) + [facts.extent(rows[i]) for i in kept]
+    extents = [1 if i is None else facts.extent(rows[i]) for i in order]
     kernel = DotKernel(
         extents=(extents[0], extents[1], extents[2]),
         channels=facts.extent(rows[-1]),
@@ -98,7 +107,22 @@ def _product(sch: Schedule) -> tuple[DotKernel, Weights] | None:
         operands=tuple(operands),
         out=out[0],
     )
-    return kernel, Weights(w[0].buffer, w[0].base, w[0].rows[0], w[0].rows[1], 0, w[1], filled=False)
+    return kernel, Weights(w[0].buffer, w[0].base, w[0].rows[0], w[0].rows[1], 0, w[1], filled=False), w[0].channel
+
+
+def _row_axes(w: TensorLoad, rows: list[facts.Axis], summed: facts.Axis) -> list[int | None] | None:
+    """Which axes are the rows of pixels: those with which `w` moves first, so that the last one uses the same weights.
+
+    None stands for an axis of one iteration.
+    """
+    place = linear(w.indices, w.source.shape, [*rows, summed])
+    if place is None:
+        return None
+    outer = [i for i, axis in enumerate(rows[:-1]) if facts.extent(axis) > 1]
+    order: list[int | None] = [*(i for i in outer if place[1][i]), *(i for i in outer if not place[1][i])]
+    if all(place[1][i] for i in outer):
+        order.append(None)
+    return [*[None] * (ROW_AXES - len(order)), *order] if len(order) <= ROW_AXES else None
 
 
 def _in_order(block: s_tir.SBlock, axes: list[facts.Axis]) -> bool:

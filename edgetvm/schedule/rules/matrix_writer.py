@@ -66,15 +66,19 @@ class MatrixWriter:
 
     def _images(self, panel: tuple[Offset, int] | None, shared: bool) -> None:
         """All pixels, for one panel and its channels or for all."""
-        code, (images, height, row) = self.code, self.kernel.extents
+        code, (images, height, _) = self.code, self.kernel.extents
         with code.loop("b", images, shared and images > 1) as b:
             shared = shared and images == 1
             with code.loop("y", height, shared and height > 1) as y:
-                inner = shared and height == 1
-                for pixels in runs_of(self.lines.columns, row, self.plan.pixels):
-                    with code.loop("z", pixels.repeats, inner and pixels.repeats > 1) as z:
-                        place = (b, y, pixels.first + z * pixels.count)
-                        self._panels(pixels, place, panel, inner and row <= self.plan.pixels)
+                self.row(b, y, panel, shared and height == 1)
+
+    def row(self, image: Offset, y: Offset, panel: tuple[Offset, int] | None, shared: bool) -> None:
+        """One row of pixels, for one panel and its channels or for all."""
+        row = self.kernel.extents[2]
+        for pixels in runs_of(self.lines.columns, row, self.plan.pixels):
+            with self.code.loop("z", pixels.repeats, shared and pixels.repeats > 1) as z:
+                place = (image, y, pixels.first + z * pixels.count)
+                self._panels(pixels, place, panel, shared and row <= self.plan.pixels)
 
     def _panels(self, pixels: Run, place: Place, panel: tuple[Offset, int] | None, shared: bool) -> None:
         if panel is not None:
