@@ -8,7 +8,6 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.channel_epilogue import Rows
 from edgetvm.schedule.rules.depthwise_window import lines_of
-from edgetvm.schedule.rules.dot_plan import THREAD_STACK_BYTES
 from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES, MatrixPlan
 from edgetvm.schedule.rules.matrix_sums import exact_vectors
 from edgetvm.schedule.rules.matrix_writer import MatrixWriter, Weights
@@ -19,7 +18,7 @@ def write_transposed(code: Code, plan: MatrixPlan, rows: Rows, weights: Weights,
     """Loops that lay out every panel first, of weights that lie along the sum, `apart` elements between columns."""
     kernel, width = plan.kernel, plan.columns
     (images, height, _), (whole, rest) = kernel.extents, divmod(kernel.channels, width)
-    shared = plan.shared and kernel.depth * width * FLOAT_BYTES <= THREAD_STACK_BYTES
+    shared = plan.shared and kernel.depth * width * FLOAT_BYTES <= plan.machine.recipe.thread_stack_bytes
 
     def panel(b: Offset, y: Offset, o: Offset, columns: int) -> None:
         packed = code.array("panel", kernel.depth * width, "float32", "global")
