@@ -21,6 +21,7 @@ from edgetvm.schedule.rules.dsp_depthwise import dsp_depthwise
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.functions_apart import functions_apart
 from edgetvm.schedule.rules.half_tile import half_tile
+from edgetvm.schedule.rules.helium_depthwise import helium_depthwise
 from edgetvm.schedule.rules.helium_tile import helium_tile
 from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
@@ -42,6 +43,7 @@ RULES: list[Rule] = [
     dot_tile,
     depthwise_int8,
     dsp_depthwise,
+    helium_depthwise,
     helium_tile,
     neon_panels,
     neon_tile,

@@ -78,6 +78,21 @@ def test_sums_of_products(tmp_path: Path) -> None:
     assert check(cases, tmp_path) == ["helium_tile"] * len(cases)
 
 
+def test_depthwise(tmp_path: Path) -> None:
+    """Blocks of 16 and of 8 channels, whole and overlapping; weights small and large; fewer channels by other rules."""
+    same = {"kernel": (3, 3), "pads": (1, 1, 1, 1), "depthwise": True}
+    cases = [
+        Case((9, 7, 16), 16, **same),
+        Case((9, 7, 40), 40, **same),
+        Case((30, 30, 8), 8, **same),
+        Case((5, 6, 13), 13, **same),
+        Case((9, 8, 19), 19, (3, 2), (2, 2), (1, 0, 0, 1), depthwise=True, largest=20),
+        Case((9, 9, 24), 24, (5, 3), dilations=(1, 2), depthwise=True, largest=60),
+        Case((6, 6, 3), 3, **same),
+    ]
+    assert check(cases, tmp_path) == [*["helium_depthwise"] * (len(cases) - 1), "register_tile"]
+
+
 @pytest.mark.parametrize(
     "runs",
     [

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from tvm import tirx
 
+from edgetvm.schedule.rules.helium_instructions import VECTOR_BITS, multiply_add
 from edgetvm.schedule.rules.helium_window import WHOLE, Chunk, Runs
-from edgetvm.schedule.rules.write_code import Code, Offset, lanes_of, load, store, vector_type
+from edgetvm.schedule.rules.write_code import Code, Offset, load, store, vector_type
 
-VECTOR_BITS = 128
 WORDS = 4  # of a vector
 
 Sums: TypeAlias = list[list[tirx.Expr]]  # of each pixel those of its channels
@@ -93,11 +93,3 @@ class HeliumSums:
         if lanes == WHOLE:
             return self.code.let("v", value)
         return self.code.let("v", tirx.Cast("int32" if lanes == 1 else f"int{VECTOR_BITS // lanes}x{lanes}", value))
-
-
-def multiply_add(total: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
-    """`total` plus the products of all lanes of two vectors, or of two numbers."""
-    if lanes_of(a) == 1:
-        return total + a * b
-    plain = [tirx.const(0, "int32")] * 3  # neither unsigned nor subtracted nor exchanged
-    return tirx.call_llvm_pure_intrin("int32", "llvm.arm.mve.vmldava", *plain, total, a, b)

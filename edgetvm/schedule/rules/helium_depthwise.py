@@ -1,0 +1,182 @@
+"""int8 depthwise convolution for Helium: 16 channels at a time, products of several taps summed in 16 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.ir import TensorLoad
+from tvm.s_tir import Schedule
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_epilogue import Rows, offset_of
+from edgetvm.schedule.rules.depthwise_products import tap_groups
+from edgetvm.schedule.rules.dot_epilogue import Narrowed, Requantized, as_narrowed, as_requantized, is_start_value
+from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
+from edgetvm.schedule.rules.helium_blocks import WIDTHS, Blocks, LaneOrder, TapBlocks, blocks_of
+from edgetvm.schedule.rules.helium_instructions import (
+    WORD_SHIFT,
+    add_saturating,
+    even_and_odd,
+    multiply_every_other,
+    narrow,
+    requantize,
+)
+from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
+from edgetvm.schedule.types import Answer, Constants, Loops, Packing
+
+WORDS = 4  # sums of a vector
+
+
+def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
+    """Write the loops of a depthwise convolution of int8 by constant int8 weights; None where there is no Helium.
+
+    Its result are codes of 8 bits, its epilogue a requantization by constants.
+    """
+    if not machine.helium:
+        return None
+    kernel = dot_kernel(sch, list(constants), depthwise=True)
+    blocks = blocks_of(kernel.channels) if kernel else None
+    epilogue = epilogue_of(kernel) if kernel else None
+    if kernel is None or blocks is None or epilogue is None:
+        return None
+    func = sch.mod["main"]
+    own = [place.buffer for _, place in kernel.operands]
+    packing: dict[int, Packing] = {}
+    packed: dict[tirx.Buffer, tirx.Buffer] = {}
+    for position, param in enumerate(func.params):
+        layout: Packing | None = None
+        if param.same_as(kernel.w):
+            layout = TapBlocks(blocks)
+        elif any(param.same_as(buffer) for buffer in own):
+            layout = LaneOrder(blocks)
+        if layout is not None:
+            if position not in constants:
+                return None
+            packing[position] = layout
+            shape = layout.pack(constants[position][0]).shape
+            packed[param] = tirx.decl_buffer(shape, str(param.dtype), name=param.name)
+    code = Code()
+    rows = Rows(code)
+    for buffer in (kernel.x.buffer, kernel.out.buffer, *packed.values()):
+        rows.add(buffer)
+    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    groups = tuple(map(tuple, tap_groups(constants[position])))
+    strip = strip_of(kernel, machine, odd=False)
+    HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue, packed).write()
+    params = [packed.get(param, param) for param in func.params]
+    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), packing)
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """The codes that are made of a sum, which starts from `bias`."""
+
+    narrowed: Narrowed
+    requantized: Requantized
+    bias: TensorLoad | None
+
+
+def epilogue_of(kernel: DotKernel) -> Epilogue | None:
+    """What the kernel's value is, if it is such codes, made by numbers and by one constant a channel."""
+    narrowed = as_narrowed(kernel.value)
+    requantized = as_requantized(narrowed.value) if narrowed else None
+    if narrowed is None or requantized is None:
+        return None
+    acc, shift = requantized.acc, requantized.shift
+    bias = is_start_value(acc, kernel.acc)
+    alone = isinstance(acc, TensorLoad) and acc.source.same_as(kernel.acc)
+    if (bias is None and not alone) or (isinstance(shift, int) and shift <= WORD_SHIFT):
+        return None
+    if not all(isinstance(part, int | TensorLoad) for part in (requantized.multiplier, shift)):
+        return None
+    whole = all(place.channel == 1 and not place.base and not any(place.rows) for _, place in kernel.operands)
+    return Epilogue(narrowed, requantized, bias) if whole else None
+
+
+@dataclass(frozen=True)
+class HeliumDepthwiseWriter:
+    """Writes the loops: strips of rows, blocks of channels, rows, pixels.
+
+    `groups` are taps whose products may be summed in 16 bits, `packed` the constants as they are laid out.
+    """
+
+    kernel: DotKernel
+    code: Code
+    rows: Rows
+    strip: Strip
+    blocks: Blocks
+    groups: tuple[tuple[int, ...], ...]
+    epilogue: Epilogue
+    packed: dict[tirx.Buffer, tirx.Buffer]
+
+    def write(self) -> None:
+        """All of it."""
+        code, kernel, width, starts = self.code, self.kernel, self.blocks.width, self.blocks.starts
+        with code.loop("b", kernel.extents[0]) as b:
+            for count, height, first in self.strip.pieces:
+                with code.loop("strip", count) as strip:
+                    y0 = first + strip * self.strip.height
+                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
+                    with code.loop("block", len(starts)) as block:
+                        channel: Offset = block * width
+                        if starts[-1] % width and not isinstance(block, int):
+                            channel = tirx.min(channel, tirx.const(starts[-1], "int32"))
+                        with code.loop("y", height) as y, code.loop("z", kernel.extents[2]) as z:
+                            origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + channel
+                            codes = self._codes(self._sums(x, origin, block), block)
+                            place = offset_of(kernel.out, (b, y0 + y, z), channel)
+                            code.add(store(self.rows.of(kernel.out.buffer), place, codes))
+
+    def _constants(self, operand: TensorLoad | int, block: Offset, sums: int) -> tirx.Expr:
+        """Those of one vector of sums."""
+        if isinstance(operand, int):
+            return constant(operand, "int32", WORDS)
+        row = self.rows.of(self.packed[operand.source])
+        return self.code.let("o", load(row, block * self.blocks.width + WORDS * sums, WORDS))
+
+    def _sums(self, x: tirx.Buffer, origin: Offset, block: Offset) -> list[tirx.Expr]:
+        """The sums of one pixel, whose window begins at `origin`."""
+        code, kernel, width = self.code, self.kernel, self.blocks.width
+        bias = self.epilogue.bias
+        sums = [self._constants(0 if bias is None else bias, block, n) for n in range(width // WORDS)]
+        taps = kernel.taps[0] * kernel.taps[1]
+        weights = code.view("wp", self.rows.of(self.packed[kernel.w]), block * (taps * width), taps * width)
+        at = code.view("xp", x, origin, 1)
+        for group in self.groups:
+            totals: list[tirx.Expr] = []
+            for tap in group:
+                i, j = divmod(tap, kernel.taps[1])
+                a = load(at, i * kernel.steps[0] + j * kernel.steps[1], width)
+                own = self._products(a, load(weights, tap * width, width))
+                totals = [a + b for a, b in zip(totals, own, strict=True)] if totals else own
+            for n, total in enumerate(totals):
+                for half, words in enumerate(even_and_odd(code.let("t", total))):
+                    sums[2 * n + half] = code.let("s", sums[2 * n + half] + words)
+        return sums
+
+    def _products(self, a: tirx.Expr, w: tirx.Expr) -> list[tirx.Expr]:
+        """Of one tap, in vectors of eight."""
+        if self.blocks.width == WIDTHS[0]:
+            a, w = self.code.let("a", a), self.code.let("w", w)
+            return [multiply_every_other(a, w, odd) for odd in (False, True)]
+        return [tirx.Cast("int16x8", a) * tirx.Cast("int16x8", w)]
+
+    def _codes(self, sums: list[tirx.Expr], block: Offset) -> tirx.Expr:
+        """The codes of a block in the order of its channels."""
+        narrowed, requantized = self.epilogue.narrowed, self.epilogue.requantized
+        values = []
+        for n, total in enumerate(sums):
+            multiplier, shift = self._constants(requantized.multiplier, block, n), requantized.shift
+            places = shift if isinstance(shift, int) else self._constants(shift, block, n)
+            values.append(self.code.let("r", requantize(total, multiplier, places)))
+        words = [narrow(*values[n : n + 2]) for n in range(0, len(values), 2)]
+        if narrowed.zero:
+            words = [add_saturating(word, constant(narrowed.zero, "int16", 8)) for word in words]
+        result, dtype = (narrow(*words), "int8") if len(words) == 2 else (words[0], "int16")
+        if len(words) == 1 or narrowed.low > -128:
+            result = tirx.max(result, constant(narrowed.low, dtype, self.blocks.width))
+        if len(words) == 1 or narrowed.high < 127:
+            result = tirx.min(result, constant(narrowed.high, dtype, self.blocks.width))
+        return tirx.Cast(f"int8x{self.blocks.width}", result)

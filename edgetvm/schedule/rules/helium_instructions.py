@@ -1,0 +1,64 @@
+"""Helium's instructions on vectors of 16 bytes that no expression of TIR stands for."""
+
+from __future__ import annotations
+
+from tvm import tirx
+
+from edgetvm.schedule.rules.write_code import constant, lanes_of
+
+VECTOR_BITS = 128
+WORD_SHIFT = 31  # what the high half of a doubled product has been shifted by
+
+
+def multiply_add(total: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """An int32 plus the products of all lanes of two vectors, or of two numbers: vmladava."""
+    if lanes_of(a) == 1:
+        return total + a * b
+    return _call("int32", "vmldava", *map(_int32, (0, 0, 0)), total, a, b)
+
+
+def multiply_every_other(a: tirx.Expr, b: tirx.Expr, odd: bool) -> tirx.Expr:
+    """Eight products in int16 of the even or the odd lanes of 16 int8: vmullb, vmullt."""
+    return _call("int16x8", "vmull", a, b, _int32(0), _int32(odd))
+
+
+def even_and_odd(words: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
+    """Eight int16 as four int32 twice, those of the even lanes and those of the odd ones: vmovlb, vmovlt."""
+    both, half = tirx.reinterpret("int32x4", words), constant(16, "int32", 4)
+    return tirx.RShift(tirx.LShift(both, half), half), tirx.RShift(both, half)
+
+
+def requantize(total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int) -> tirx.Expr:
+    """``(total * multiplier + 2^(shift-1)) >> shift`` of four int32, shifts from 32 to 62: rounded once.
+
+    vqdmulh gives ``floor(total * multiplier / 2^31)`` and a rounding shift the rest: the bits that are cut first lie
+    below the half that is added later.
+    """
+    high = _call("int32x4", "vqdmulh", total, multiplier)
+    if isinstance(shift, int):
+        return _call("int32x4", "vrshr.imm", high, _int32(shift - WORD_SHIFT), _int32(0))
+    left = constant(WORD_SHIFT, "int32", 4) - shift
+    return _call("int32x4", "vshl.vector", high, left, *map(_int32, (0, 1, 0)))  # not saturating, rounding, signed
+
+
+def narrow(even: tirx.Expr, odd: tirx.Expr) -> tirx.Expr:
+    """Two vectors as one with lanes of half the size, saturated, in turn from the first and the second."""
+    lanes = 2 * lanes_of(even)
+    dtype = f"int{VECTOR_BITS // lanes}"
+    result = constant(0, dtype, lanes)
+    for top, part in enumerate((even, odd)):
+        result = _call(f"{dtype}x{lanes}", "vqmovn", result, part, *map(_int32, (0, 0, top)))
+    return result
+
+
+def add_saturating(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """Lane by lane."""
+    return tirx.call_llvm_pure_intrin(str(a.ty.dtype), "llvm.sadd.sat", a, b)
+
+
+def _call(dtype: str, name: str, *arguments: tirx.Expr) -> tirx.Expr:
+    return tirx.call_llvm_pure_intrin(dtype, f"llvm.arm.mve.{name}", *arguments)
+
+
+def _int32(value: int) -> tirx.Expr:
+    return tirx.const(int(value), "int32")
