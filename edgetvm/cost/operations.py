@@ -23,6 +23,7 @@ DIVISION = 8.0  # per register
 _FREE_CALLS = frozenset(f"{space}.{name}" for space in ("prim", "tirx") for name in ("reinterpret", "address_of"))
 _EXTERN = frozenset(f"tirx.call{pure}_extern" for pure in ("", "_pure"))
 _LIBRARY_INTRINSICS = frozenset(f"llvm.{name}" for name in ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos"))
+_BARRIERS = frozenset({"llvm.fake.use"})  # orders loads, and is no instruction
 _DIVISIONS = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
 _BINARY = (
     *(tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.LShift, tirx.RShift, *_DIVISIONS),
@@ -174,7 +175,7 @@ class _Counter:
             name = getattr(node.op, "name", "")
             if name in _EXTERN or _intrinsic(node) in _LIBRARY_INTRINSICS:
                 return LIBRARY * _type(str(node.ty.dtype))[1]
-            return 0.0 if name in _FREE_CALLS else registers
+            return 0.0 if name in _FREE_CALLS or _intrinsic(node) in _BARRIERS else registers
         return registers * DIVISION if kind in _DIVISIONS else registers
 
     def _registers(self, node: tirx.Expr) -> float:
@@ -213,7 +214,7 @@ def _type(name: str) -> tuple[int, int, bool]:
 
 def _intrinsic(node: tvm.ir.Call) -> str:
     """The name of the intrinsic of LLVM that is called, if one is."""
-    known = getattr(node.op, "name", "") == "tirx.call_llvm_pure_intrin"
+    known = getattr(node.op, "name", "") in ("tirx.call_llvm_pure_intrin", "tirx.call_llvm_intrin")
     return str(llvm_get_intrinsic_name(int(node.args[0].value))) if known else ""
 
 

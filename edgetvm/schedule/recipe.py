@@ -67,6 +67,13 @@ class Recipe:
     shared_columns        channels of a panel of int8 weights that several kinds of cores read
     shared_columns_one    the same for kernels of one pixel
     shared_rows           pixels of a tile at most of NEON without dot product on such panels
+    dsp_unrolled          multiplications of one unrolled body at most, with DSP instructions
+    dsp_output            instructions that an output costs besides its products
+    dsp_channel           instructions that a channel of a tile of outputs costs
+    dsp_tile              instructions that a tile of outputs costs: loops and addresses
+    dsp_loop              instructions that an iteration of the innermost loop costs
+    dsp_spill             instructions that a register too few costs for each group of four products of an output
+    wide_weights          1 to have weights for DSP instructions in 16 bits
     """
 
     scalar_accumulators: int
@@ -118,6 +125,13 @@ class Recipe:
     shared_columns: int = 0
     shared_columns_one: int = 0
     shared_rows: int = 0
+    dsp_unrolled: int = 0
+    dsp_output: int = 0
+    dsp_channel: int = 0
+    dsp_tile: int = 0
+    dsp_loop: int = 0
+    dsp_spill: int = 0
+    wide_weights: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ from edgetvm.target.types import Processor, Target
 # Schedules vectorise; LLVM's own loop vectoriser miscompiles `x[i & 3]` for AVX-512 (LLVM 22, ONNX's test_tile).
 _LLVM_OPTIONS = ["-enable-tbaa:bool=0", "-vectorize-loops:bool=0"]
 
+# Pairs of loads become one instruction where they stand side by side. LLVM would bring together those that others are
+# between, and then spill what was loaded early.
+_THUMB_OPTIONS = ["-arm-prera-ldst-opt-reorder-limit:uint=1"]
+
 # The feature that has vectors of so many bytes, by LLVM's name.
 _VECTORS = {
     "x86_64": {16: "sse2", 32: "avx2", 64: "avx512f"},
@@ -99,6 +103,7 @@ def _llvm_config(processor: Processor, attributes: tuple[str, ...]) -> dict[str,
     }
     if processor.arch == "thumb":
         config["vector-width"] = 128  # TVM's own choice, which it warns of
+        config["cl-opt"] = _LLVM_OPTIONS + _THUMB_OPTIONS
     if attributes:
         config["mattr"] = list(attributes)
     if processor.float_abi:

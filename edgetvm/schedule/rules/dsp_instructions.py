@@ -22,6 +22,21 @@ def join_halves(lower: tirx.Expr, upper: tirx.Expr) -> tirx.Expr:
     return tirx.bitwise_or(tirx.bitwise_and(lower, _int32((1 << HALF_BITS) - 1)), tirx.LShift(upper, _int32(HALF_BITS)))
 
 
+def widen_even(word: tirx.Expr) -> tirx.Expr:
+    """Bytes 0 and 2 of a register as words of 16 bits: sxtb16."""
+    return _call("sxtb16", word)
+
+
+def widen_odd(word: tirx.Expr) -> tirx.Expr:
+    """Bytes 1 and 3: sxtb16 of the register rotated by 8."""
+    return widen_even(tirx.call_llvm_pure_intrin("int32", "llvm.fshr", word, word, _int32(8)))
+
+
+def wait_for(value: tirx.Expr) -> tirx.Expr:
+    """No instruction, but loads that are written after it stay behind what computes `value`."""
+    return tirx.call_llvm_intrin("void", "llvm.fake.use", value)
+
+
 def _call(name: str, *arguments: tirx.Expr) -> tirx.Expr:
     return tirx.call_llvm_pure_intrin("int32", f"llvm.arm.{name}", *arguments)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 import tvm
@@ -45,6 +45,12 @@ class Code:
         body = _sequence(self._scopes.pop())
         kind = tirx.ForKind.PARALLEL if parallel else tirx.ForKind.SERIAL
         self.add(tirx.For(variable, number(0), number(extent), kind, body))
+
+    @contextmanager
+    def loops(self, name: str, extents: Sequence[int]) -> Iterator[list[Offset]]:
+        """Loops one in another."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.loop(f"{name}{i}", extent)) for i, extent in enumerate(extents)]
 
     @contextmanager
     def when(self, condition: tirx.Expr) -> Iterator[None]:

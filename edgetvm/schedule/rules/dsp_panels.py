@@ -1,0 +1,54 @@
+"""int8 weights as words of four bytes in the order in which a tile of sums multiplies them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+GROUP = 4  # products that one word of weights takes part in
+IN_PAIRS = (0, 2, 1, 3)  # bytes 0 and 2 of a word are widened together, then 1 and 3
+
+
+@dataclass(frozen=True)
+class DspPanels:
+    """``[I, J, C, O]`` or ``[K, O]`` as int32 words ``[O / block, groups, block]``, filled up with zeros.
+
+    The `joined` last axes before O, the innermost filled up to `depth`, are one run of `length`, cut into groups. With
+    `quads` activations are widened from words of bytes as weights are; without, they follow one another in 16 bits.
+    `wide` gives two words a group, of 16 bits a weight.
+    """
+
+    block: int
+    quads: bool
+    joined: int
+    depth: int
+    length: int
+    wide: bool
+
+    @property
+    def label(self) -> str:
+        """Tells this layout from others in a name."""
+        return f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.wide:d}"
+
+    def pack(self, data: np.ndarray) -> np.ndarray:
+        """The array as the kernel reads it."""
+        taps = data if data.ndim == 4 else data[np.newaxis, np.newaxis]
+        _, j, _, outputs = taps.shape
+        panels = -(-outputs // self.block)
+        taps = _filled(taps, 3, panels * self.block)
+        runs = _filled(taps, 2, self.depth)
+        runs = runs.reshape(-1, self.depth if self.joined == 1 else j * self.depth, taps.shape[3])[:, : self.length]
+        runs = _filled(runs, 1, -(-self.length // GROUP) * GROUP)
+        groups = runs.reshape(-1, GROUP, panels, self.block)
+        groups = np.moveaxis(groups if self.quads else groups[:, IN_PAIRS], (2, 0, 3, 1), (0, 1, 2, 3))
+        if self.wide:
+            return np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
+        return np.ascontiguousarray(groups).view("<i4")[..., 0]
+
+
+def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Zeros behind `data` along one axis."""
+    widths = [(0, 0)] * data.ndim
+    widths[axis] = (0, max(size - data.shape[axis], 0))
+    return np.pad(data, widths)

@@ -1,0 +1,119 @@
+"""int8 convolution and matrix product by Arm's DSP instructions: two products of 16 bits at a time.
+
+Sums of a tile of pixels by channels stay in registers until the epilogue has used them. Activations are widened to 16
+bits once for all channels, in scratch: rows of an image with its border, or the pixels of a tile. Weights are widened
+as they are loaded, unless the recipe has them widened at compile time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
+from edgetvm.schedule.rules.dot_kernel import dot_kernel
+from edgetvm.schedule.rules.dsp_copy import Copy
+from edgetvm.schedule.rules.dsp_plan import DspPlan, plan_of
+from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
+from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
+from edgetvm.schedule.rules.write_code import Code, Offset
+from edgetvm.schedule.types import Constants, Loops
+
+
+def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
+    """Write the loops of one such kernel; None where the machine or the kernel is another."""
+    kernel = dot_kernel(sch, tuple(constants)) if machine.dsp else None
+    if kernel is None or not has_word_epilogue(sch, kernel, constants):
+        return None
+    plan = plan_of(kernel, machine)
+    if plan is None:
+        return None
+    old = list(sch.mod["main"].params)
+    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    packed = tirx.decl_buffer(plan.packing.pack(constants[position][0]).shape, "int32", name=kernel.w.name)
+    code = Code()
+    DspWriter(code, plan, rows_of(code, kernel, packed), packed).write()
+    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
+    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
+    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
+    return Loops(func, {position: plan.packing})
+
+
+@dataclass(frozen=True)
+class DspWriter:
+    """Writes one kernel: copies, in each panels of channels, in these tiles."""
+
+    code: Code
+    plan: DspPlan
+    rows: Rows
+    packed: tirx.Buffer
+
+    def write(self) -> None:
+        """The whole function."""
+        code, plan, words = self.code, self.plan, self.plan.words
+        images, height, _ = plan.kernel.extents
+        source = self.rows.of(plan.kernel.x.buffer)
+        scratch = code.array("words", words.words, "int32", "global") if words.copied else source
+        copy = Copy(code, plan.kernel, words, source, scratch)
+        if words.copied:
+            copy.prepare()
+        with code.loop("b", images) as b, code.loop("y", height // plan.band) as part:
+            first = part * plan.band
+            if words.image is not None:
+                copy.rows(b, first * words.image.step[0])
+                self._band(scratch, b, first)
+            elif words.copied:
+                self._pixels(copy, b, first)
+            else:
+                self._band(source, b, first)
+
+    def _band(self, source: tirx.Buffer, b: Offset, first: Offset) -> None:
+        """Rows of outputs from `first` on, panel by panel."""
+        plan, x = self.plan, self.plan.kernel.x
+        words = plan.words
+
+        def panel_of(panel: Offset, channels: int) -> None:
+            def tile_of(z: Offset, pixels: int) -> None:
+                start = y * words.down + z * words.step if words.copied else offset_of(x, (b, first + y, z), 0)
+                self._tile(Reading(source, start), panel, (b, first + y, z), pixels, channels)
+
+            with self.code.loop("row", plan.band) as y:
+                _pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
+
+        self._panels(panel_of)
+
+    def _pixels(self, copy: Copy, b: Offset, y: Offset) -> None:
+        """A row of outputs, tile by tile."""
+        plan, x = self.plan, self.plan.kernel.x
+
+        def tile_of(z: Offset, pixels: int) -> None:
+            copy.pixels(offset_of(x, (b, y, z), 0), x.rows[2], pixels)
+            self._panels(
+                lambda panel, channels: self._tile(Reading(copy.target, 0), panel, (b, y, z), pixels, channels)
+            )
+
+        _pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
+
+    def _panels(self, write: Callable[[Offset, int], None]) -> None:
+        _pieces(self.code, "o", self.plan.kernel.channels, self.plan.tile.channels, write, by_piece=True)
+
+    def _tile(self, reading: Reading, panel: Offset, place: Place, pixels: int, channels: int) -> None:
+        writer = TileWriter(self.code, self.plan, self.rows, pixels, channels)
+        writer.write(reading, panel, self.rows.of(self.packed), place)
+
+
+def _pieces(
+    code: Code, name: str, extent: int, size: int, write: Callable[[Offset, int], None], by_piece: bool = False
+) -> None:
+    """`extent` in pieces of `size` and a last one: where each begins, or with `by_piece` its number, and its size."""
+    whole, rest = divmod(extent, size)
+    unit = 1 if by_piece else size
+    if whole:
+        with code.loop(name, whole) as at:
+            write(at * unit, size)
+    if rest:
+        write(whole * unit, rest)

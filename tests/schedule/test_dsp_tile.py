@@ -1,0 +1,106 @@
+"""int8 convolution and products by DSP instructions: exact in every shape, with every epilogue, and the rule fired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetvm.schedule.rules.dsp_panels import DspPanels
+from tests.schedule.assembly import instructions
+from tests.schedule.fenced import Fenced, run_fenced
+from tests.schedule.int8_layers import Layer, convolutions, products
+from tests.schedule.kernels import schedule
+from tests.schedule.reference import Window
+from tests.schedule.test_dot_tile import SAME, chosen, sums_nothing
+
+TARGET = "cortex-m4"
+RUNNER = "cortex-a7"  # has the same instructions, and an operating system under the emulator
+FEW = settings(max_examples=2, deadline=None, derandomize=True)
+
+
+def check(layers: list[Layer]) -> None:
+    """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched."""
+    cases = []
+    for layer in layers:
+        inputs = layer.inputs()
+        scheduled = schedule(layer.body, inputs, TARGET)
+        assert scheduled.rules == ["dsp_tile"] or sums_nothing(layer), layer
+        cases.append(Fenced(scheduled, inputs))
+    for layer, found in zip(layers, run_fenced(cases, RUNNER), strict=True):
+        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
+
+
+def test_every_way_through_the_rule() -> None:
+    first = [Window((3, 3), strides, (0, 0, 1, 1)) for strides in ((1, 1), (2, 2))]
+    check([*chosen(), *(Layer((1, 12, 12, depth), 8, window, "relu") for window in first for depth in (1, 2, 3, 4))])
+
+
+@FEW
+@given(layers=st.lists(convolutions(), min_size=20, max_size=20))
+def test_law_convolutions(layers: list[Layer]) -> None:
+    check(layers)
+
+
+@FEW
+@given(layers=st.lists(products(), min_size=20, max_size=20))
+def test_law_products(layers: list[Layer]) -> None:
+    check(layers)
+
+
+class AllLeast(Layer):
+    """Every weight and every activation is -128."""
+
+    def weights(self) -> np.ndarray:
+        return np.full_like(super().weights(), -128)
+
+    def inputs(self) -> list[np.ndarray]:
+        return [np.full_like(x, -128) for x in super().inputs()]
+
+
+def test_least_operands() -> None:
+    check([AllLeast((5, 32), 16, None, "none"), AllLeast((1, 6, 5, 8), 8, SAME, "none")])
+
+
+def test_groups_are_left_to_other_rules() -> None:
+    layer = Layer((1, 6, 6, 16), 16, SAME, "requantize", groups=4)
+    assert "dsp_tile" not in schedule(layer.body, layer.inputs(), TARGET).rules
+
+
+@pytest.mark.parametrize(("target", "fires"), [("cortex-m33", True), ("cortex-m3", False), ("cortex-m0plus", False)])
+def test_cores_with_the_extension(target: str, fires: bool) -> None:
+    layer = Layer((5, 32), 16, None, "requantize")
+    assert (schedule(layer.body, layer.inputs(), target).rules == ["dsp_tile"]) == fires
+
+
+@pytest.mark.parametrize(
+    "layer", [Layer((1, 8, 8, 16), 16, SAME, "requantize"), Layer((9, 64), 16, None, "requantize")]
+)
+def test_instructions(layer: Layer) -> None:
+    """Two products an instruction, nothing but them, loads and widening around; codes by saturating shifts."""
+    used = instructions(schedule(layer.body, layer.inputs(), TARGET), TARGET)
+    assert used["smlad"] >= 32
+    assert used["sxtb16"]
+    assert used["ssat"]
+    assert used["mla"] == used["smlal"] == used["smull"] == 0
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("quads", [False, True])
+def test_weights_meet_their_activations(quads: bool, wide: bool) -> None:
+    """What sxtb16 makes of a word, or the two words of 16 bits: bytes 0 and 2, then 1 and 3 with `quads`."""
+    weights = np.random.default_rng(0).integers(-128, 128, (2, 3, 8, 5)).astype(np.int8)
+    panels = DspPanels(2, quads, 1, 8, 8, wide)
+    packed = panels.pack(weights)
+    assert packed.dtype == np.int32
+    if wide:
+        halves = packed.view(np.int16).reshape(3, 2 * 3 * 2, 2, 4)
+    else:
+        halves = packed.view(np.int8).reshape(3, 2 * 3 * 2, 2, 4)[..., [0, 2, 1, 3]]
+    order = [0, 2, 1, 3] if quads else [0, 1, 2, 3]
+    expected = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, 1))).reshape(12, 4, 3, 2)[:, order]
+    np.testing.assert_array_equal(halves, expected.transpose(2, 0, 3, 1))
+    assert replace(panels, block=4).label != panels.label
