@@ -11,6 +11,7 @@ from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.cost.row_stages import STAGES
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rounding_conversion import replace_rounding
 from edgetvm.schedule.row_kernel import schedule_rows
 from edgetvm.schedule.rules.batched_product import batched_product
 from edgetvm.schedule.rules.channel_window import channel_window
@@ -93,5 +94,7 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
 
 
 def _finish(func: tirx.PrimFunc, machine: Machine) -> tirx.PrimFunc:
-    """Arithmetic for the functions of which vectors have none."""
-    return replace_functions(func) if machine.vector_bytes else func
+    """Arithmetic for the functions of which vectors have none, an instruction for what scalars have one for."""
+    if machine.vector_bytes:
+        return replace_functions(func)
+    return replace_rounding(func) if machine.vcvtr else func

@@ -147,6 +147,7 @@ class Machine:
     matrix: str | None = None  # the instruction that multiplies matrices of 8 bits, by its usual name
     dsp: bool = False  # Arm's instructions on two words of 16 bits in a register
     helium: bool = False  # Arm's vectors for microcontrollers, MVE
+    vcvtr: bool = False  # a float to the nearest integer, in a 32-bit register
     columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
 
     def lanes(self, element_bytes: int) -> int:
@@ -167,7 +168,7 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
     products = (dot_of(processor), neon_of(processor), matrix_of(processor))
     thumb = llvm_features(processor) if processor.arch == "thumb" else frozenset()
-    return Machine(*facts, recipe, *products, dsp="dsp" in thumb, helium="mve" in thumb)
+    return Machine(*facts, recipe, *products, dsp="dsp" in thumb, helium="mve" in thumb, vcvtr="vfp2sp" in thumb)
 
 
 def dot_of(processor: Processor) -> str | None:
