@@ -14,6 +14,7 @@ import tvm
 from edgetvm.codegen.entry import Border, ModelCode, VariantCode, check_types
 from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import kernel_memory, plan_memory
+from edgetvm.codegen.order import order_calls
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
@@ -83,6 +84,10 @@ def assemble(
         workspaces[name] = tuple(map(max, zip_longest(workspaces[name], alternative.workspaces, fillvalue=0)))
     memory = {symbols[kernel]: kernel_memory(scheduled[kernel], workspaces[symbols[kernel]]) for kernel in order}
     plan = plan_memory(program, memory, align)
+    ordered = order_calls(program, memory)
+    if ordered is not program:
+        other = plan_memory(ordered, memory, align)
+        program, plan = (ordered, other) if other.arena_bytes < plan.arena_bytes else (program, plan)
     overlapping = {program.calls[step].kernel for step in plan.in_place}
 
     def settle(group: list[LoweredKernel]) -> tuple[LoweredKernel, ...]:

@@ -109,7 +109,13 @@ def sha256(path: Path) -> str:
 def _call(call: Call, program: Program) -> dict[str, object]:
     values = [program.values[index] for index in call.outputs]
     outputs = [{"shape": list(value.shape), "dtype": value.dtype} for value in values]
-    return {"kernel": call.kernel, "nodes": list(call.nodes), "stages": call.stages, "outputs": outputs}
+    return {
+        "kernel": call.kernel,
+        "nodes": list(call.nodes),
+        "stages": call.stages,
+        "step": call.step,
+        "outputs": outputs,
+    }
 
 
 def _dead(dead: DeadChannels) -> dict[str, int]:

@@ -48,7 +48,8 @@ class KernelMemory:
 
 def kernel_memory(kernel: ScheduledKernel, workspaces: tuple[int, ...]) -> KernelMemory:
     """What the planner has to know of a scheduled kernel with these workspaces, in bytes."""
-    return KernelMemory(workspaces, reusable_inputs(kernel.blocks), kernel.leads)
+    over = ((position, 0) for position in kernel.overwrites)
+    return KernelMemory(workspaces, (*reusable_inputs(kernel.blocks), *over), kernel.leads)
 
 
 @dataclass(frozen=True)

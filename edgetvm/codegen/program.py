@@ -38,7 +38,7 @@ COPY = "memcpy"  # the kernel name of a plain copy, which needs no kernel
 @dataclass(frozen=True)
 class Call:
     """One kernel call; tensors by index into `Program.values`. `nodes` are the ONNX nodes it computes, in `stages`
-    kernels that were joined to one.
+    kernels that were joined to one. `step` is its place in the order of the graph.
     """
 
     kernel: str
@@ -46,6 +46,7 @@ class Call:
     outputs: tuple[int, ...]
     nodes: tuple[str, ...]
     stages: int = 1
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def extract_program(module: tvm.IRModule, nodes: Mapping[relax.Var, tuple[str, .
                 types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
                 results = tuple(add(var.name, ty) for ty in types)
                 stages = len(module[expr.args[0]].attrs.get(STAGES, [0]))
-                calls.append(Call(expr.args[0].name_hint, operand(expr.args[1]), results, names, stages))
+                calls.append(Call(expr.args[0].name_hint, operand(expr.args[1]), results, names, stages, len(calls)))
                 index[var] = results
             elif isinstance(expr, tvm.ir.Call) and expr.op == tvm.ir.Op.get("relax.reshape"):
                 index[var] = (add(var.name, var.ty, base=operand(expr.args[0])[0]),)
@@ -136,7 +137,7 @@ def _give_outputs_memory(program: Program) -> Program:
     for output in program.outputs:
         root = program.root(output)
         if root in taken or values[root].data is not None:
-            calls.append(Call(COPY, (output,), (len(values),), ()))
+            calls.append(Call(COPY, (output,), (len(values),), (), step=len(calls)))
             outputs.append(len(values))
             values.append(replace(values[output], base=len(values), data=None))
         else:

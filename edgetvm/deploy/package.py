@@ -38,13 +38,15 @@ class Tensor:
 class Call:
     """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes.
 
-    `stages` is how many kernels of other packages of the model were joined to this one.
+    `stages` is how many kernels of other packages of the model were joined to this one, `step` its place in the order
+    of the graph, which may be another than that of the calls.
     """
 
     kernel: str
     nodes: tuple[str, ...]
     outputs: tuple[Tensor, ...]
     stages: int
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _pixels(entry: dict[str, Any] | None) -> Pixels | None:
 def _call(entry: dict[str, Any]) -> Call:
     kernel = str(entry["kernel"])
     outputs = tuple(_dense(kernel, output) for output in entry["outputs"])
-    return Call(kernel, tuple(map(str, entry["nodes"])), outputs, int(entry["stages"]))
+    return Call(kernel, tuple(map(str, entry["nodes"])), outputs, int(entry["stages"]), int(entry["step"]))
 
 
 def _dense(name: str, entry: dict[str, Any]) -> Tensor:

@@ -87,8 +87,12 @@ def _joined(calls: Sequence[Call], results: Sequence[str]) -> tuple[str, ...] | 
     """The result of each call, where a call with stages gives the last of so many `results`. None where the calls
     are not those of the results; a package may end with copies of outputs.
     """
-    ends = list(accumulate(call.stages for call in calls if call.kernel != "memcpy"))
-    return tuple(results[end - 1] for end in ends) if max(ends, default=0) == len(results) else None
+    kernels = [call for call in calls if call.kernel != "memcpy"]
+    ordered = sorted(kernels, key=lambda call: call.step)
+    ends = dict(zip((call.step for call in ordered), accumulate(call.stages for call in ordered), strict=True))
+    if max(ends.values(), default=0) != len(results):
+        return None
+    return tuple(results[ends[call.step] - 1] for call in kernels)
 
 
 def _restored(output: Array, wanted: Array, selection: Selection) -> Array:

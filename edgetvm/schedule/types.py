@@ -26,10 +26,15 @@ class Packing(Protocol):
 
 @dataclass(frozen=True)
 class Loops:
-    """What a rule gives that writes its loops itself instead of transforming those of the schedule."""
+    """What a rule gives that writes its loops itself instead of transforming those of the schedule.
+
+    `overwrites` are the inputs, by position, over which an output of their size may be written: every element is read
+    before anything is stored where it lies.
+    """
 
     func: tirx.PrimFunc
     packing: Mapping[int, Packing]
+    overwrites: tuple[int, ...] = ()
 
 
 # A rule's answer: written loops; or of a transformed schedule, how constant operands are laid out; or that the
@@ -44,7 +49,7 @@ class ScheduledKernel:
     `packing` maps the position of a constant parameter to its layout. `blocks` is the function as it was in
     blocks, in which elements keep their order of being read and written; `func` itself if the rule left it so.
     `leads` is for kernels that go by rows: the bytes by which the output must begin before the input of that
-    position if it is written over what was read of it.
+    position if it is written over what was read of it. `overwrites` is that of `Loops`.
     """
 
     func: tirx.PrimFunc
@@ -52,6 +57,7 @@ class ScheduledKernel:
     packing: Mapping[int, Packing] = field(default_factory=dict)
     written_from: tirx.PrimFunc | None = None
     leads: Mapping[int, int] = field(default_factory=dict)
+    overwrites: tuple[int, ...] = ()
 
     @property
     def blocks(self) -> tirx.PrimFunc:

@@ -93,7 +93,15 @@ def write_package(
         "libc": libc,
         "inputs": [{"name": "x", "offset": 0, **tensor}],
         "outputs": [{"name": "y", "offset": 16, **tensor}],
-        "calls": [{"kernel": "run", "nodes": ["node"], "stages": 1, "outputs": [{"shape": [4], "dtype": "float32"}]}],
+        "calls": [
+            {
+                "kernel": "run",
+                "nodes": ["node"],
+                "stages": 1,
+                "step": 0,
+                "outputs": [{"shape": [4], "dtype": "float32"}],
+            }
+        ],
         "arena": {"bytes": ARENA_BYTES, "align": 16},
         "options": {"shapes": {}, "integer_io": False},
         "integer": None,

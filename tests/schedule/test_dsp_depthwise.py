@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
+import edgetvm
 from edgetvm.schedule.rules.depthwise_window import Line
 from edgetvm.schedule.rules.paired_line import PairedLine, TapWords
+from tests.passes.integer.qdq import Pair, Weights, write_model
 from tests.schedule.assembly import instructions
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import Layer
@@ -85,3 +90,29 @@ def test_instructions() -> None:
     assert used["pkhbt"]
     assert used["ssat"]
     assert used["smull"] == 0
+
+
+@pytest.mark.parametrize(("window", "over"), [(SAME, (0,)), (Window((3, 3), (2, 2)), ())])
+def test_the_output_may_lie_over_an_image_of_its_shape(window: Window, over: tuple[int, ...]) -> None:
+    layer = depthwise((1, 9, 9, 8), window, "requantize")
+    assert schedule(layer.body, layer.inputs(), TARGET).only.overwrites == over
+
+
+def test_outputs_written_over_their_image_are_the_same(tmp_path: Path) -> None:
+    """Two layers on one block of bytes, images of a batch too."""
+    rng = np.random.default_rng(0)
+    codes = {f"w{i}": Weights(rng.integers(-128, 128, (16, 1, 3, 3)).astype(np.int8), Pair(0.01)) for i in (0, 1)}
+    between = {"scale": np.float32(0.1), "zero": np.int8(-3)}
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["image"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["image", "w0"], ["sum"], group=16, pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["sum", *between], ["codes"]),
+        helper.make_node("DequantizeLinear", ["codes", *between], ["numbers"]),
+        helper.make_node("Conv", ["numbers", "w1"], ["filtered"], group=16, pads=[1, 1, 1, 1]),
+        helper.make_node("Transpose", ["filtered"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    shape = (2, 24, 20, 16)
+    path = write_model(tmp_path / "m.onnx", {"x": (shape, Pair(0.05, 3))}, nodes, {"y": Pair(0.2)}, codes | between)
+    package = edgetvm.compile(path, "qemu-mps2-an386", tmp_path / "p", integer_io=True)
+    assert package.manifest["arena"]["bytes"] < 2 * np.prod(shape)
+    assert package.verify(samples=1).integer_mismatches == 0

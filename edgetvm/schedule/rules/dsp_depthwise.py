@@ -44,7 +44,15 @@ def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answ
     code = Code()
     DepthwiseWriter(kernel, code, rows_of(code, kernel, packed), plane, packed).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
-    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), {position: packing})
+    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
+    return Loops(written, {position: packing}, _overwritten(kernel, func))
+
+
+def _overwritten(kernel: DotKernel, func: tirx.PrimFunc) -> tuple[int, ...]:
+    """The image, if its shape is the output's: the plane is a copy of all that lies under outputs of its channel."""
+    x, out = kernel.x.buffer, kernel.out.buffer
+    facts = [(str(b.dtype), *map(int, b.shape), access.channel) for b, access in ((x, kernel.x), (out, kernel.out))]
+    return tuple(i for i, param in enumerate(func.params) if param.same_as(x)) if facts[0] == facts[1] else ()
 
 
 @dataclass(frozen=True)
