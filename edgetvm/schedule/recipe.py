@@ -60,6 +60,7 @@ class Recipe:
     neon_epilogue         instructions that 100 of its outputs cost besides their products
     neon_epilogue_eight   the same where four sums are added up for an output
     neon_tile             instructions that such a tile costs: loops and addresses
+    depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
     helium_pixels         pixels of a tile of sums at most, on Helium
     helium_columns        channels of such a tile
     helium_unrolled       products of vectors of one unrolled body at most, on Helium
@@ -118,6 +119,7 @@ class Recipe:
     neon_epilogue: int = 0
     neon_epilogue_eight: int = 0
     neon_tile: int = 0
+    depthwise_pixels: int = 0
     helium_pixels: int = 0
     helium_columns: int = 0
     helium_unrolled: int = 0

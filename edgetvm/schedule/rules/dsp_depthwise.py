@@ -6,7 +6,7 @@ multiplications). Where windows are an odd number of rows apart, two outputs bel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answ
     shape = packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
     packed = tirx.decl_buffer(shape, "int32", name=kernel.w.name)
     code = Code()
-    DepthwiseWriter(kernel, code, rows_of(code, kernel, packed), plane, packed).write()
+    DepthwiseWriter(kernel, code, rows_of(code, kernel, packed), plane, packed, machine.recipe.depthwise_pixels).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     return Loops(written, {position: packing}, _overwritten(kernel, func))
@@ -57,13 +57,14 @@ def _overwritten(kernel: DotKernel, func: tirx.PrimFunc) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class DepthwiseWriter:
-    """Writes the loops: images, channels, of each the plane and then its outputs."""
+    """Writes the loops: images, channels, of each the plane and then its outputs, `pixels` across at a time."""
 
     kernel: DotKernel
     code: Code
     rows: Rows
     plane: Plane
     packed: tirx.Buffer
+    pixels: int
 
     def write(self) -> None:
         """All of it."""
@@ -82,19 +83,26 @@ class DepthwiseWriter:
         size = plane.across.taps * len(along.pairs)
         weights = code.view("wp", self.rows.of(self.packed), c * size, size)
         named = [code.let("w", load(weights, i)) for i in range(size)] if size <= MOST_WEIGHTS else None
-        whole, rest = divmod(along.outputs, along.together)
-        with code.loop("z", plane.outputs) as z:
-            for first, repeats, outputs in (0, whole, along.together), (whole, 1, rest):
-                if not repeats * outputs:
-                    continue
-                with code.loop("y", repeats) as y:
-                    step = first + y
-                    place = z * (plane.across.step * along.words) + step * (along.together * along.line.step // PAIR)
-                    seen = code.view("rp", words, place, 1)
-                    for n, total in enumerate(self._sums(seen, weights, named, [start] * outputs)):
-                        output = step * along.together + n
-                        pixel = (output, z) if plane.axis == 0 else (z, output)
-                        epilogue.write(lambda *_, total=total: total, (b, *pixel), c, 1, epilogue.bias is not None)
+        biased, most = epilogue.bias is not None, self.pixels if named else 1
+        columns, rows = most * plane.across.step * along.words, along.together * along.line.step // PAIR
+        for z, pixels in self._tiles("z", plane.outputs, most):
+            for y, outputs in self._tiles("y", along.outputs, along.together):
+                seen = code.view("rp", words, z * columns + y * rows, 1)
+                sums = self._sums(seen, weights, named, [[start] * outputs for _ in range(pixels)])
+                for p, own in enumerate(sums):
+                    for n, total in enumerate(own):
+                        at = (y * along.together + n, z * most + p)
+                        row, column = at if plane.axis == 0 else at[::-1]
+                        epilogue.write(lambda *_, total=total: total, (b, row, column), c, 1, biased)
+
+    def _tiles(self, name: str, outputs: int, most: int) -> Iterator[tuple[Offset, int]]:
+        """Loops over `outputs`, `most` at a time: (number of the tile, outputs)."""
+        whole, rest = divmod(outputs, most)
+        if whole:
+            with self.code.loop(name, whole) as tile:
+                yield tile, most
+        if rest:
+            yield whole, rest
 
     def _constants(self, c: Offset) -> dict[tuple[tirx.Buffer, int, int, int], tirx.Expr]:
         """What the epilogue reads of a channel, whatever the place: loaded once."""
@@ -105,40 +113,49 @@ class DepthwiseWriter:
         }
 
     def _sums(
-        self, seen: tirx.Buffer, weights: tirx.Buffer, named: Sequence[tirx.Expr] | None, starts: list[tirx.Expr]
-    ) -> list[tirx.Expr]:
-        """The sums of neighbouring outputs along the axis, which see words from the first of `seen` on."""
-        code, columns, pairs = self.code, self.plane.across.taps, len(self.plane.along.pairs)
+        self, seen: tirx.Buffer, weights: tirx.Buffer, named: Sequence[tirx.Expr] | None, starts: list[list[tirx.Expr]]
+    ) -> list[list[tirx.Expr]]:
+        """Of some pixels across the sums of neighbouring outputs along, which see words from the first of `seen` on."""
+        code, across, pairs = self.code, self.plane.across, len(self.plane.along.pairs)
         if named is not None:
-            sums = starts
-            for column in range(columns):
-                sums = self._column(seen, column, named[column * pairs : (column + 1) * pairs], sums)
+            sums, pixels = list(starts), range(len(starts))
+            for place in range((len(starts) - 1) * across.step + (across.taps - 1) * across.apart + 1):
+                users = [
+                    (p, t) for p in pixels for t in range(across.taps) if p * across.step + t * across.apart == place
+                ]
+                words = self._words(seen, place, len(starts[0])) if users else {}
+                for p, t in users:
+                    sums[p] = self._add(sums[p], words, named[t * pairs : (t + 1) * pairs])
             return sums
-        kept = code.array("sums", len(starts), "int32", "local")
-        for i, start in enumerate(starts):
+        kept = code.array("sums", len(starts[0]), "int32", "local")
+        for i, start in enumerate(starts[0]):
             code.add(store(kept, i, start))
-        with code.loop("t", columns) as t:
+        with code.loop("t", across.taps) as t:
             factors = [load(weights, t * pairs + pair) for pair in range(pairs)]
-            for i, total in enumerate(self._column(seen, t, factors, [load(kept, i) for i in range(len(starts))])):
+            words = self._words(seen, t * across.apart, len(starts[0]))
+            before = [load(kept, i) for i in range(len(starts[0]))]
+            for i, total in enumerate(self._add(before, words, factors)):
                 code.add(store(kept, i, total))
-        return [load(kept, i) for i in range(len(starts))]
+        return [[load(kept, i) for i in range(len(starts[0]))]]
 
-    def _column(
-        self, seen: tirx.Buffer, column: Offset, factors: Sequence[tirx.Expr], sums: Sequence[tirx.Expr]
+    def _words(self, seen: tirx.Buffer, place: Offset, outputs: int) -> dict[int, tirx.Expr]:
+        """What neighbouring outputs see at one place across."""
+        along = self.plane.along
+        words = sorted({product.word for output in range(outputs) for product in along.products(output)})
+        return {word: self.code.let("a", load(seen, place * along.words + word)) for word in words}
+
+    def _add(
+        self, sums: Sequence[tirx.Expr], words: Mapping[int, tirx.Expr], factors: Sequence[tirx.Expr]
     ) -> list[tirx.Expr]:
-        """Add the products of one place across."""
-        code, along, across = self.code, self.plane.along, self.plane.across
-        products = [list(along.products(output)) for output in range(len(sums))]
-        words = sorted({product.word for own in products for product in own})
-        known = {word: code.let("a", load(seen, column * (across.apart * along.words) + word)) for word in words}
+        """Neighbouring outputs with the products of one place across."""
         totals = []
-        for total, own in zip(sums, products, strict=True):
-            for product in own:
-                a, w = known[product.word], factors[product.pair]
+        for output, total in enumerate(sums):
+            for product in self.plane.along.products(output):
+                a, w = words[product.word], factors[product.pair]
                 if product.halves is None:
                     total = multiply_pairs(total, a, w)
                 else:
                     total = multiply_halves(total, a, product.halves[0], w, product.halves[1])
-                total = code.let("s", total)
+                total = self.code.let("s", total)
             totals.append(total)
         return totals
