@@ -52,7 +52,9 @@ def link_image(
     and stay although nothing refers to them; the first is the entry. DoesNotFitError tells how much
     ``name`` (by default the file's) needs of which region.
     """
-    layout = image_layout(target, board, stack_bytes, arena_region)
+    layout = image_layout(target, board, stack_bytes, {}, arena_region)
+    if arena_region is None and sum(region.kind == "ram" for region in layout.regions) > 1:
+        layout = image_layout(target, board, stack_bytes, _sections(objects, target, layout, roots))
     try:
         return _link(objects, out, target, linker_script(layout, roots))
     except ToolError as error:
@@ -81,6 +83,13 @@ def _does_not_fit(name: str, where: str, layout: ImageLayout, needs: dict[str, i
         f"{name} needs {-(-needs[short.name] // KIB)} KiB of {what}; "
         f"region '{short.name}' of {where} has {short.bytes // KIB} KiB"
     )
+
+
+def _sections(objects: Sequence[Path], target: Target, layout: ImageLayout, roots: Sequence[str]) -> dict[str, int]:
+    """Bytes of every section of the image, whether there is room for it or not."""
+    with tempfile.TemporaryDirectory(prefix="edgetvm-image-") as scratch:
+        script = linker_script(layout, roots, bounded=False)
+        return image_sizes(_link(objects, Path(scratch) / "image.elf", target, script)).sections
 
 
 def _needs(objects: Sequence[Path], target: Target, layout: ImageLayout, roots: Sequence[str]) -> dict[str, int]:

@@ -1,12 +1,12 @@
 """A board's memory regions -> the linker script of an image for it.
 
 Vectors go where the chip looks for them (its first flash region), code and constants into the
-largest flash region, stack and variables into the fastest RAM, the arena where it is told.
+largest flash region, stack and variables into the fastest RAM, the arena into the fastest with room for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.errors import TargetError
@@ -17,6 +17,10 @@ _ANY_CHIP = (
     Memory("flash", "flash", 256 << 20, 0x00000000),
     Memory("ram", "ram", 256 << 20, 0x20000000),
 )
+
+
+VARIABLES = (".stack", ".data", ".bss")
+_ALIGN = 64  # at most, of the start of a section
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,22 @@ class ImageLayout:
 
     def region_of(self, section: str) -> Memory:
         """Where ``section`` lies when the image runs; what has no place of its own lies with the code."""
-        if section in (".stack", ".data", ".bss"):
+        if section in VARIABLES:
             return self.variables
         return {".vectors": self.vectors, ".arena": self.arena}.get(section, self.code)
 
 
-def image_layout(target: Target, board: Board | None, stack_bytes: int, arena_region: str | None = None) -> ImageLayout:
-    """Choose a region for every part; ``arena_region`` names the arena's, by default the largest RAM."""
+def image_layout(
+    target: Target,
+    board: Board | None,
+    stack_bytes: int,
+    sections: Mapping[str, int],
+    arena_region: str | None = None,
+) -> ImageLayout:
+    """Choose a region for every part of an image with these ``sections``, in bytes by name.
+
+    ``arena_region`` names the arena's, by default the fastest RAM with room for it, or the largest if there is none.
+    """
     board = board or target.board
     regions = tuple(m for m in board.memory if m.address is not None) if board else _ANY_CHIP
     flash = [region for region in regions if region.kind == "flash"]
@@ -47,13 +60,21 @@ def image_layout(target: Target, board: Board | None, stack_bytes: int, arena_re
         raise TargetError(
             f"{board.name if board else target.name} has no flash and RAM that an image could be linked to"
         )
-    arena = max(ram, key=lambda region: region.bytes)
+    beside = sum(_aligned(size) for name, size in sections.items() if name in VARIABLES)
+    taken = {ram[0].name: beside}
+    rooms = [region for region in ram if sections.get(".arena", 0) + taken.get(region.name, 0) <= region.bytes]
+    arena = rooms[0] if rooms else max(ram, key=lambda region: region.bytes)
     if arena_region is not None:
         arena = next((region for region in ram if region.name == arena_region), arena)
         if arena.name != arena_region:
             raise TargetError(f"no RAM region '{arena_region}'", f"there are {', '.join(r.name for r in ram)}")
     code = max(flash, key=lambda region: region.bytes)
     return ImageLayout(regions, flash[0], code, ram[0], arena, stack_bytes)
+
+
+def _aligned(size: int) -> int:
+    """Bytes of a section with the gap before it."""
+    return size + _ALIGN if size else 0
 
 
 def linker_script(layout: ImageLayout, roots: Sequence[str], *, bounded: bool = True) -> str:

@@ -32,7 +32,7 @@ def region_use(sections: Mapping[str, int], target: Target, board: Board | None 
 
     Initial values of `.data` lie with the code, too. Raises TargetError for a board without flash and RAM.
     """
-    layout = image_layout(target, board, stack_bytes=0)
+    layout = image_layout(target, board, 0, sections)
     taken: dict[str, dict[str, int]] = {region.name: {} for region in layout.regions}
     for name, size in sections.items():
         taken[layout.region_of(name).name][name] = size

@@ -124,10 +124,10 @@ def test_an_image_starts_on_its_board(name: str, tmp_path: Path) -> None:
     ("name", "code", "variables", "arena"),
     [
         ("nucleo-l4r5zi", "flash", "sram", "sram"),
-        ("nucleo-f746zg", "flash", "dtcm", "sram"),
-        ("nucleo-h743zi", "flash", "dtcm", "axi-sram"),
+        ("nucleo-f746zg", "flash", "dtcm", "dtcm"),
+        ("nucleo-h743zi", "flash", "dtcm", "dtcm"),
         ("nrf5340dk", "flash", "ram", "ram"),
-        ("qemu-mps3-an547", "sram", "dtcm", "isram"),
+        ("qemu-mps3-an547", "sram", "dtcm", "dtcm"),
     ],
 )
 def test_every_part_lies_in_its_region(name: str, code: str, variables: str, arena: str, tmp_path: Path) -> None:
@@ -139,6 +139,16 @@ def test_every_part_lies_in_its_region(name: str, code: str, variables: str, are
     assert (at["__stack_bottom"], at["__data_start"], at["__bss_start"]) == (variables,) * 3
     assert at["arena"] == arena
     assert symbols(image)["edgetvm_vectors"] == next(m.address for m in target.board.memory if m.kind == "flash")
+
+
+@pytest.mark.parametrize(
+    ("kib", "region"), [(64, "dtcm"), (120, "dtcm"), (124, "axi-sram"), (300, "axi-sram"), (512, "axi-sram")]
+)
+def test_the_arena_goes_into_the_fastest_memory_with_room(kib: int, region: str, tmp_path: Path) -> None:
+    """128 KiB of DTCM hold 4 KiB of stack, too."""
+    target = load_target("nucleo-h743zi")
+    image = link_image(objects_of(tmp_path, target, arena=kib * KIB), tmp_path / "image.elf", target)
+    assert region_at(target, symbols(image)["arena"]) == region
 
 
 def test_the_arena_goes_where_it_is_told(tmp_path: Path) -> None:
