@@ -59,7 +59,7 @@ def test_compile(digits: Path, tmp_path: Path, capsys: Captured) -> None:
     assert not (out / "reference").exists()
     assert "mine for nucleo-f746zg" in printed.out
     assert f"{manifest['arena']['bytes']:,} bytes" in printed.out
-    assert f"of {256 * 1024:,}" in printed.out  # the region of the arena
+    assert f"of {64 * 1024:,}" in printed.out  # the region of the arena
     assert str(out) in printed.out
     assert main(["verify", str(out)]) == 1
     assert "--no-reference" in capsys.readouterr().err
