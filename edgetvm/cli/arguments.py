@@ -85,7 +85,11 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
 def add_package(parser: argparse.ArgumentParser) -> None:
     """The package, where to run it, and how to print what came out."""
     parser.add_argument("package", metavar="DIR", help="the folder that compile wrote")
-    parser.add_argument("--board", metavar="B", help="run on board B instead of the target it was compiled for")
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        help="run on board B instead of the target it was compiled for; B@PORT: on the board itself, at a serial port",
+    )
     add_json(parser)
 
 

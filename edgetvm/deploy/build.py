@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from edgetvm.codegen.image import link_image
 from edgetvm.deploy.package import Package
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources, link_program
-from edgetvm.target.types import Board, Target
+from edgetvm.target.types import Board, Serial, Target
 from edgetvm.target.zig import run_zig
 
 _FLAGS = ("-std=c99", "-O2")
@@ -24,14 +25,44 @@ def build_linux(package: Package, target: Target, work: Path, libc: str | None, 
     return link_program(objects, work / "program", target, libc=libc)
 
 
-def build_image(package: Package, target: Target, board: Board, work: Path, *, header: str | None = None) -> Path:
-    """Link the harness and the package into the image of a Cortex-M board, with ``header`` as for Linux."""
-    objects = _objects(package, target, work, ["cortex_m", "semihosting"], None, header)
+def build_image(
+    package: Package,
+    target: Target,
+    board: Board,
+    work: Path,
+    *,
+    header: str | None = None,
+    serial: Serial | None = None,
+) -> Path:
+    """Link the harness and the package into the image of a Cortex-M board, with ``header`` as for Linux.
+
+    Files are those of a debugger or emulator; with ``serial`` those at the other end of the board's serial port.
+    """
+    ports, macros = ["cortex_m", "semihosting"], []
+    if serial is not None:
+        ports, macros = ["cortex_m", "serial"], [f"-DEDGETVM_CLOCK_KHZ={round(1000 * board.clock_mhz)}u"]
+        macros += [
+            f"-DEDGETVM_SERIAL_{key}={_initializer(way)}"
+            for key, way in (("RECEIVE", serial.receive), ("SEND", serial.send))
+        ]
+        macros += [f"-DEDGETVM_SERIAL_SETUP={','.join(f'{{{_initializer(setting)}}}' for setting in serial.setup)}"]
+    objects = _objects(package, target, work, ports, None, header, macros)
     return link_image(objects, work / "program.elf", target, board)
 
 
+def _initializer(numbers: tuple[int, ...]) -> str:
+    """Numbers as C initializes a structure with them."""
+    return ",".join(f"{number:#x}u" for number in numbers)
+
+
 def _objects(
-    package: Package, target: Target, work: Path, ports: list[str], libc: str | None, header: str | None
+    package: Package,
+    target: Target,
+    work: Path,
+    ports: list[str],
+    libc: str | None,
+    header: str | None,
+    macros: Sequence[str] = (),
 ) -> list[Path]:
     runtime = runtime_dir()
     include = [package.folder / "include", *(runtime / name for name in ("include", "ports", "ports/cortex_m"))]
@@ -57,7 +88,7 @@ def _objects(
                 compile_group,
                 "port",
                 [c for port in ports for c in _sources(runtime / "ports" / port)],
-                [*model, *threads],
+                [*model, *threads, *macros],
             ),
             pool.submit(compile_group, "model", model_sources, tap),
             pool.submit(compile_group, "runtime", package.runtime_sources(), threads),

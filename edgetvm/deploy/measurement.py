@@ -48,7 +48,7 @@ class RunRequest:
 class Measurement:
     """What a run gave. None is what this runner cannot tell or was not asked.
 
-    runner         host, qemu-aarch64, qemu-arm or qemu-system-arm
+    runner         host, qemu-aarch64, qemu-arm, qemu-system-arm or board
     outputs        one array a model output, of shape (samples, *output shape)
     taps           one tuple a kernel call, in the order of the manifest's `calls`; in it one array an
                    output, of shape (samples, *output shape)

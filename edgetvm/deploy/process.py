@@ -52,8 +52,15 @@ def execute(
         ) from error
     except OSError as error:
         raise RunError(f"{package.name} cannot be started on {runner}: {error.strerror}") from error
-    if done.returncode != 0:
-        reason = _reason(done.returncode, done.stdout + done.stderr, folder)
+    return collect(done.returncode, done.stdout + done.stderr, folder, package, request, samples, runner)
+
+
+def collect(
+    status: int, printed: str, folder: Path, package: Package, request: RunRequest, samples: int, runner: str
+) -> Measurement:
+    """What a harness left in ``folder`` when it ended with ``status``. Raises RunError for a failure."""
+    if status != 0:
+        reason = _reason(status, printed, folder)
         raise RunError(f"{package.name} failed on {runner}: {reason}; {_progress(folder, package, samples)}")
     report = read_report(folder)
     available = report.one("stack_available")

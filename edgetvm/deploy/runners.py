@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from edgetvm.deploy.at_port import run_at_port
 from edgetvm.deploy.host import run_on_host, runs_here
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package, read_package
@@ -18,12 +19,16 @@ from edgetvm.target.types import Target
 def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> Measurement:
     """Run the package at ``package_dir`` on the samples of ``request``.
 
-    It runs on its own target, or on ``board``, whose core must execute the target's instructions.
+    It runs on its own target, or on ``board``, whose core must execute the target's instructions: on an emulator of
+    it, or, for "NAME@PORT", on the board itself at the serial port PORT ("@PORT": the target's own).
     Always in a process of its own: a model that crashes or hangs is a RunError.
     """
     package = read_package(package_dir.resolve())
     target = choose_target(package, board)
+    port = (board or "").partition("@")[2]
     with tempfile.TemporaryDirectory(prefix="edgetvm-run-") as work:
+        if port:
+            return run_at_port(package, target, request, Path(work), port)
         if not target.is_linux:
             return run_on_board(package, target, request, Path(work))
         if runs_here(target.processor):
@@ -33,10 +38,11 @@ def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> 
 
 def choose_target(package: Package, board: str | None) -> Target:
     """The target to build the harness for. Portable C fits any: without ``board`` it runs on this machine."""
+    board = (board or "").partition("@")[0]
     described = package.folder / "target.toml"  # a board of the user's own travels with the package
     own = load_target(str(described) if described.is_file() else package.target)
     portable = own.processor.arch == "c"
-    if board is None:
+    if not board:
         return load_target("host") if portable else own
     chosen = load_target(board)
     if not portable and chosen.processor.arch != own.processor.arch:

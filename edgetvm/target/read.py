@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, REFILL, kinds
 from edgetvm.target.toml_table import TomlTable
-from edgetvm.target.types import Board, Emulator, Memory, Processor, Variant
+from edgetvm.target.types import Board, Emulator, Memory, Processor, Serial, Variant
 
 KIB = 1024
 HWCAP_BITS = 64
@@ -111,7 +111,7 @@ def _check_variants(processor: Processor, table: TomlTable) -> None:
 
 def read_board(table: TomlTable) -> Board:
     """Check one board file and return its facts; `cache_kib`, if any, is left to the caller."""
-    emulator = table.take_table("emulator")
+    emulator, serial = table.take_table("emulator"), table.take_table("serial")
     board = Board(
         name=table.take("name", str),
         processor=table.take("processor", str),
@@ -121,6 +121,7 @@ def read_board(table: TomlTable) -> Board:
         features=read_features(table),
         memory=_read_memories(table),
         emulator=_read_emulator(emulator) if emulator else None,
+        serial=_read_serial(serial) if serial else None,
     )
     if board.clock_mhz <= 0 or board.cores <= 0:
         raise table.error(f"{board.cores} cores at {board.clock_mhz:g} MHz cannot be")
@@ -150,6 +151,24 @@ def _read_emulator(table: TomlTable) -> Emulator:
     if emulator.counter not in (None, "cmsdk", "sse"):
         raise table.error(f"counter '{emulator.counter}' is neither cmsdk nor sse")
     return emulator
+
+
+def _read_serial(table: TomlTable) -> Serial:
+    serial = Serial(
+        baud=table.take("baud", int),
+        receive=table.take_list("receive", int),
+        send=table.take_list("send", int),
+        setup=tuple(tuple(setting) for setting in table.take_list("setup", list)),
+        probe=table.take("probe", str, None),
+    )
+    table.finish()
+    for key, registers in (("receive", serial.receive), ("send", serial.send)):
+        if len(registers) != 4:
+            raise table.error(f"{key} must be a data register, a state register, a mask and the bits when ready")
+    for setting in serial.setup:
+        if len(setting) != 3 or not all(type(value) is int for value in setting):
+            raise table.error(f"setup {list(setting)} must be an address, the bits to clear and the bits to set")
+    return serial
 
 
 def _read_memories(table: TomlTable) -> tuple[Memory, ...]:

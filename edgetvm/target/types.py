@@ -72,6 +72,22 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class Serial:
+    """The serial port of a board that is wired to the host, by its registers.
+
+    receive, send  the data register; then a register, a mask and what its bits are when the port is ready
+    setup          what to write once: address, bits to clear, bits to set
+    probe          the chip by pyocd's name, which loads programs; None where that is done otherwise
+    """
+
+    baud: int
+    receive: tuple[int, ...]
+    send: tuple[int, ...]
+    setup: tuple[tuple[int, ...], ...]
+    probe: str | None = None
+
+
+@dataclass(frozen=True)
 class Board:
     """One board: a processor, its clock and its memories (RAM regions in order of speed)."""
 
@@ -83,6 +99,7 @@ class Board:
     features: tuple[str, ...] = ()
     memory: tuple[Memory, ...] = ()
     emulator: Emulator | None = None
+    serial: Serial | None = None
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werr
 COMMON = [RUNTIME / "src" / "edgetvm.c", *sorted((RUNTIME / "harness").glob("*.c"))]
 POOL = [RUNTIME / "src" / "thread_pool.c", RUNTIME / "src" / "thread_cores.c"]
 LINUX = [*COMMON, *POOL, RUNTIME / "ports" / "posix" / "port.c"]
-BARE_METAL = [
-    *COMMON,
-    *(path for port in ("cortex_m", "semihosting", "bare") for path in sorted((RUNTIME / "ports" / port).glob("*.c"))),
-]
+PORTS = ("cortex_m", "semihosting", "serial", "bare")
+BARE_METAL = [*COMMON, *(path for port in PORTS for path in sorted((RUNTIME / "ports" / port).glob("*.c")))]
+SERIAL = ["-DEDGETVM_CLOCK_KHZ=25000u", "-DEDGETVM_SERIAL_SETUP={0x40004008u,2u,3u}"]
+SERIAL += [f"-DEDGETVM_SERIAL_{way}=0x40004000u,0x40004004u,1u,0u" for way in ("RECEIVE", "SEND")]
 
 ARM_CORES = {
     "cortex-m0plus": [],
@@ -126,14 +126,14 @@ def test_clang_finds_nothing(triple: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("core", ARM_CORES)
 def test_arm_gcc_finds_nothing(core: str, tmp_path: Path) -> None:
     compiler = require_tool("arm-none-eabi-gcc")
-    compile_all([compiler, "-mthumb", f"-mcpu={core}", *ARM_CORES[core]], BARE_METAL, tmp_path, [])
+    compile_all([compiler, "-mthumb", f"-mcpu={core}", *ARM_CORES[core]], BARE_METAL, tmp_path, SERIAL)
 
 
 @pytest.mark.parametrize("core", ARM_CORES)
 def test_clang_finds_nothing_for_bare_metal(core: str, tmp_path: Path) -> None:
     cpu = core.replace("-", "_")
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={cpu}"]
-    compile_all([*compiler, "-ffreestanding"], BARE_METAL, tmp_path, [])
+    compile_all([*compiler, "-ffreestanding"], BARE_METAL, tmp_path, SERIAL)
 
 
 def test_c_is_formatted() -> None:

@@ -14,7 +14,7 @@ from edgetvm.target.types import Target
 from tests.tools import require_tool
 
 PORTS = runtime_dir() / "ports"
-STARTUP = (PORTS / "cortex_m" / "startup.c", PORTS / "semihosting" / "faults.c")
+STARTUP = tuple(PORTS / name for name in ("cortex_m/startup.c", "cortex_m/faults.c", "semihosting/console.c"))
 
 
 def compile_program(main: Path, target: Target) -> list[Path]:

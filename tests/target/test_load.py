@@ -52,6 +52,13 @@ other  = 1
 load   = 2
 refill = 1
 """
+SERIAL = """
+[serial]
+baud    = 115200
+receive = [0, 1, 2, 3]
+send    = [0, 1, 2, 3]
+setup   = [[1, 2, 3]]
+"""
 BOARD = """
 name      = "my-board"
 processor = "cortex-m4"
@@ -139,6 +146,19 @@ BROKEN = [
     (BOARD, 'kind = "ram"', 'kind = "flash"', "mine.toml: no [[memory]] of kind 'ram' with an address"),
     (BOARD, 'name = "ram"', 'name = "flash"', "two memory regions have one name"),
     (BOARD, "[[memory]]", "[[memory", "mine.toml: not a TOML file"),
+    (
+        BOARD,
+        BOARD,
+        BOARD + SERIAL.replace("3]\nsend", "3, 4]\nsend"),
+        "[serial]: receive must be a data register, a state",
+    ),
+    (
+        BOARD,
+        BOARD,
+        BOARD + SERIAL.replace("2, 3]]", "2]]"),
+        "[serial]: setup [1, 2] must be an address, the bits to clear",
+    ),
+    (BOARD, BOARD, BOARD + SERIAL.replace("baud", "boud"), "[serial]: key 'baud' is missing"),
     (PROCESSOR, ZIG, ZIG + CYCLES.replace("refill", "refil"), "[cycles]: key 'refill' is missing"),
     (PROCESSOR, ZIG, ZIG + CYCLES.replace("load", "lode"), "[cycles]: unknown key 'lode'"),
     (PROCESSOR, ZIG, ZIG + CYCLES.replace("= 2", "= -2"), "[cycles]: -2 cycles of 'load' cannot be"),

@@ -12,6 +12,10 @@ extern uint32_t __stack_top[], __stack_bottom[];
 #define SHCSR REGISTER(0xE000ED24u)
 #define CFSR REGISTER(0xE000ED28u)
 #define CPACR REGISTER(0xE000ED88u)
+#define DEMCR REGISTER(0xE000EDFCu)
+#define DWT_CTRL REGISTER(0xE0001000u)
+#define DWT_CYCCNT REGISTER(0xE0001004u)
+#define DWT_LAR REGISTER(0xE0001FB0u)
 
 #define HAS_THUMB2                                                                                           \
     (__ARM_ARCH_ISA_THUMB >= 2) /* not Cortex-M0, M0+, M1 or M23: those have no CPACR, no CFSR */
@@ -19,5 +23,9 @@ extern uint32_t __stack_top[], __stack_bottom[];
 /* Given by the port: where every exception goes, and where the program ends. */
 void fault_handler(void);
 void stop(int status);
+
+/* Given by what stands for a console: text for the person at the other end, and the end of the program. */
+void console_put(const char *text);
+void console_exit(int status);
 
 #endif

@@ -1,13 +1,12 @@
 /* Every exception ends the program with a line that says what happened and where. */
 #include "cortex_m.h"
-#include "semihosting.h"
 
 void fault_report(const uint32_t *frame);
 
 enum { CFSR_STACK_OVERFLOW = 1 << 20, FAULT_STATUS = 99 };
 
 void stop(int status) {
-    semihosting_exit((uint32_t)status);
+    console_exit(status);
 }
 
 /* The stack may be what is broken: report from a fresh one. */
@@ -20,10 +19,6 @@ __attribute__((naked)) void fault_handler(void) {
                      ".ltorg");
 }
 
-static void put(const char *text) {
-    (void)semihosting_call(SYS_WRITE0, text);
-}
-
 static void put_hex(uint32_t value) {
     char text[11] = "0x";
     int i;
@@ -31,7 +26,7 @@ static void put_hex(uint32_t value) {
         text[2 + i] = "0123456789abcdef"[(value >> (28 - 4 * i)) & 0xFu];
     }
     text[10] = '\0';
-    put(text);
+    console_put(text);
 }
 
 static const char *exception_name(uint32_t number) {
@@ -61,16 +56,16 @@ __attribute__((used)) void fault_report(const uint32_t *frame) {
     causes = CFSR;
 #endif
     overflow = (causes & CFSR_STACK_OVERFLOW) != 0 || frame < __stack_bottom;
-    put("edgetvm: ");
-    put(overflow ? "stack overflow" : exception_name(ICSR & 0x1FFu));
+    console_put("edgetvm: ");
+    console_put(overflow ? "stack overflow" : exception_name(ICSR & 0x1FFu));
     if (!overflow && frame + 8 <= __stack_top) {
-        put(" at pc ");
+        console_put(" at pc ");
         put_hex(frame[6]);
     }
 #if HAS_THUMB2
-    put(", CFSR ");
+    console_put(", CFSR ");
     put_hex(causes);
 #endif
-    put("\n");
-    semihosting_exit(FAULT_STATUS);
+    console_put("\n");
+    console_exit(FAULT_STATUS);
 }

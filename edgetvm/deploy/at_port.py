@@ -1,0 +1,61 @@
+"""Runs a package on a real Cortex-M board at a serial port."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from edgetvm.deploy.build import build_image
+from edgetvm.deploy.exchange import write_request
+from edgetvm.deploy.measurement import Measurement, RunRequest
+from edgetvm.deploy.package import Package
+from edgetvm.deploy.process import collect
+from edgetvm.deploy.serial_line import Line, serve
+from edgetvm.errors import TargetError, ToolError
+from edgetvm.target.types import Target
+
+RUNNER = "board"
+_EXTRA = "pip install 'edgetvm[boards]'"
+_POLL_S = 0.2
+_LOAD_S = 120
+
+
+def run_at_port(package: Package, target: Target, request: RunRequest, work: Path, port: str) -> Measurement:
+    """Load the harness and ``package`` into the target's board, and serve its files at the serial port ``port``."""
+    board = target.board
+    if board is None or board.serial is None:
+        raise TargetError(f"{target.name} has no serial port that is known", "describe it in its file under [serial]")
+    if request.threads > 1 or request.bound or request.caller_buffers:
+        raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
+    samples = write_request(work, package, request)
+    image = build_image(package, target, board, work, header=request.entry_header, serial=board.serial)
+    load(image, board.serial.probe)
+    status, said = serve(open_port(port, board.serial.baud), work, request.timeout_s)
+    return collect(status, said, work, package, request, samples, RUNNER)
+
+
+def load(image: Path, probe: str | None) -> None:
+    """Write an image into the flash of the chip that pyocd calls ``probe``, and start it; None: it is there already."""
+    if probe is None:
+        return
+    pyocd = shutil.which("pyocd")
+    if pyocd is None:
+        raise ToolError("pyocd is not installed", _EXTRA)
+    command = [pyocd, "load", "--target", probe, str(image)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LOAD_S, check=False)
+    if done.returncode != 0:
+        raise ToolError(f"pyocd could not load {probe}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+
+
+def open_port(port: str, baud: int) -> Line:
+    """Open a serial port with pyserial."""
+    try:
+        from serial import Serial, SerialException
+    except ImportError as error:
+        raise ToolError("pyserial is not installed", _EXTRA) from error
+    try:
+        line: Line = Serial(port, baud, timeout=_POLL_S)
+    except SerialException as error:
+        raise ToolError(f"serial port {port} cannot be opened: {error}") from error
+    return line

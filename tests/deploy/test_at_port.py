@@ -1,0 +1,159 @@
+"""Boards at a serial port: an emulated one stands in, whose UART is a terminal of this machine."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgetvm
+from edgetvm.deploy import at_port
+from edgetvm.deploy.measurement import RunRequest
+from edgetvm.deploy.runners import run
+from edgetvm.deploy.serial_line import serve
+from edgetvm.errors import RunError, TargetError, ToolError
+from tests.deploy import hand_made
+from tests.deploy.hand_made import samples, write_package
+from tests.tools import require_tool, unavailable
+
+BOARD = "qemu-mps2-an386"
+
+
+class Script:
+    """A line whose board sends what it is told."""
+
+    def __init__(self, sends: bytes) -> None:
+        self.sends, self.heard = sends, b""
+
+    def read(self, size: int) -> bytes:
+        taken, self.sends = self.sends[:size], self.sends[size:]
+        return taken
+
+    def write(self, data: bytes, /) -> int:
+        self.heard += data
+        return len(data)
+
+
+def words(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}i", *values)
+
+
+def answers(*values: int) -> bytes:
+    return b"".join(b">" + words(value) for value in values)
+
+
+def opened(name: bytes, writes: bool) -> bytes:
+    return b"o" + words(writes, len(name)) + name
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "inputs.bin").write_bytes(b"0123456789")
+    board = Script(
+        b"\0noiseEdgeTVM?\nEdgeTVM?\nEdge"
+        + opened(b"inputs.bin", False)
+        + opened(b"outputs.bin", True)
+        + b"s" + words(0, 4) + b"r" + words(0, 3) + b"r" + words(0, 9)
+        + b"w" + words(1, 2) + b"ab" + b"c" + words(1) + b"m" + words(5) + b"hello" + b"x" + words(7)
+    )  # fmt: skip
+    assert serve(board, tmp_path, 5) == (7, "hello")
+    assert board.heard == b"!!" + answers(0, 1, 0, 0) + b"456" + answers(-1, 0, 0)
+    assert (tmp_path / "outputs.bin").read_bytes() == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("name", "writes"), [(b"../secret", False), (b"/etc/passwd", False), (b"inputs.bin", True), (b"other", True)]
+)
+def test_a_board_reaches_no_other_file(name: bytes, writes: bool, tmp_path: Path) -> None:
+    (tmp_path / "inputs.bin").write_bytes(b"kept")
+    board = Script(b"EdgeTVM?\n" + opened(name, writes) + b"x" + words(0))
+    assert serve(board, tmp_path, 5) == (0, "")
+    assert board.heard == b"!" + answers(-1)
+    assert [path.name for path in tmp_path.iterdir()] == ["inputs.bin"]
+    assert (tmp_path / "inputs.bin").read_bytes() == b"kept"
+
+
+def test_a_line_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="did not finish in time"):
+        serve(Script(b""), tmp_path, 0.05)
+    with pytest.raises(RunError, match="the line lost bytes"):
+        serve(Script(b"EdgeTVM?\n" + b"m" + words(0) + b"Q"), tmp_path, 5)
+
+
+@pytest.fixture
+def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A port at which the emulated board appears when a program is loaded into it."""
+    qemu = require_tool("qemu-system-arm")
+    if find_spec("serial") is None:
+        unavailable("pyserial is not installed")
+    link, running = tmp_path / "tty", []
+
+    def load(image: Path, probe: str | None) -> None:
+        command = [qemu, "-M", "mps2-an386", "-display", "none", "-monitor", "none", "-nic", "none"]
+        command += ["-icount", "shift=6"]  # without it a program that polls its UART starves the emulator's own thread
+        command += ["-chardev", "pty,id=line", "-serial", "chardev:line", "-kernel", str(image)]
+        emulator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        running.append(emulator)
+        assert emulator.stdout is not None
+        link.symlink_to(emulator.stdout.readline().split()[4])
+
+    monkeypatch.setattr(at_port, "load", load)
+    yield link
+    for emulator in running:
+        emulator.kill()
+        emulator.communicate()
+
+
+def test_a_model_runs(port: Path, compiled: Callable[..., edgetvm.Package], int8_digits: Path) -> None:
+    """The same request as on the emulator itself: outputs, taps, guard and stack are the same."""
+    package = compiled(int8_digits, BOARD, integer_io=True)
+    info = package.manifest["inputs"][0]
+    images = np.random.default_rng(0).integers(-128, 128, (3, *info["shape"]), info["dtype"], endpoint=False)
+    request = RunRequest((images,), guard=True, taps=True, timeout_s=60)
+    there, here = run(package.path, request, board=f"@{port}"), run(package.path, request)
+    assert there.runner == "board"
+    assert there.outputs[0].tobytes() == here.outputs[0].tobytes()
+    for one, other in zip(there.taps, here.taps, strict=True):
+        assert [each.tobytes() for each in one] == [each.tobytes() for each in other]
+    assert (there.guard_ok, there.repeatable) == (True, True)
+    assert there.arena_touched == here.arena_touched
+    assert there.stack_bytes == here.stack_bytes
+
+
+def test_a_fault_is_told(port: Path, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "p", hand_made.WRITES_NOWHERE, BOARD)
+    with pytest.raises(RunError, match="BusFault at pc 0x"):
+        run(package, RunRequest(samples(3), timeout_s=60), board=f"{BOARD}@{port}")
+
+
+def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "nucleo-h743zi")
+    with pytest.raises(TargetError, match="nucleo-h743zi has no serial port that is known"):
+        run(package, RunRequest(samples(1)), board="@/dev/none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match="pyocd is not installed"):
+        at_port.load(tmp_path / "image.elf", "stm32l4r5zitx")
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
+def test_it_links_for_a_real_board(
+    quantized: bool,
+    compiled: Callable[..., edgetvm.Package],
+    digits: Path,
+    int8_digits: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its clock and its registers; what it does there no test tells."""
+    loaded = []
+    monkeypatch.setattr(at_port, "load", lambda image, probe: loaded.append((image.stat().st_size, probe)))
+    monkeypatch.setattr(at_port, "open_port", lambda port, baud: Script(b""))
+    package = compiled(int8_digits if quantized else digits, "nucleo-l4r5zi", integer_io=quantized)
+    info = package.manifest["inputs"][0]
+    request = RunRequest((np.zeros((1, *info["shape"]), info["dtype"]),), timeout_s=0.01)
+    with pytest.raises(RunError, match="did not finish in time"):
+        run(package.path, request, board="@/dev/ttyACM0")
+    assert loaded[0][1] == "stm32l4r5zitx"
