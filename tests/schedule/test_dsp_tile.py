@@ -96,11 +96,9 @@ def test_weights_meet_their_activations(quads: bool, wide: bool) -> None:
     panels = DspPanels(2, quads, 1, 8, 8, wide)
     packed = panels.pack(weights)
     assert packed.dtype == np.int32
-    if wide:
-        halves = packed.view(np.int16).reshape(3, 2 * 3 * 2, 2, 4)
-    else:
-        halves = packed.view(np.int8).reshape(3, 2 * 3 * 2, 2, 4)[..., [0, 2, 1, 3]]
+    halves = packed.view(np.int16) if wide else packed.view(np.int8)
     order = [0, 2, 1, 3] if quads else [0, 1, 2, 3]
-    expected = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, 1))).reshape(12, 4, 3, 2)[:, order]
-    np.testing.assert_array_equal(halves, expected.transpose(2, 0, 3, 1))
+    stored = order if wide else [order[i] for i in (0, 2, 1, 3)]
+    groups = weights.reshape(12, 4, 5)[:, stored].swapaxes(1, 2)
+    np.testing.assert_array_equal(halves, np.concatenate([groups[:, at : at + 2].ravel() for at in (0, 2, 4)]))
     assert replace(panels, block=4).label != panels.label

@@ -12,7 +12,7 @@ IN_PAIRS = (0, 2, 1, 3)  # bytes 0 and 2 of a word are widened together, then 1 
 
 @dataclass(frozen=True)
 class DspPanels:
-    """``[I, J, C, O]`` or ``[K, O]`` as int32 words ``[O / block, groups, block]``, filled up with zeros.
+    """``[I, J, C, O]`` or ``[K, O]`` as int32 words ``[O / block, groups, block]``, one row; the last block may be less.
 
     The `joined` last axes before O, the innermost filled up to `depth`, are one run of `length`, cut into groups. With
     `quads` activations are widened from words of bytes as weights are; without, they follow one another in 16 bits.
@@ -35,16 +35,16 @@ class DspPanels:
         """The array as the kernel reads it."""
         taps = data if data.ndim == 4 else data[np.newaxis, np.newaxis]
         _, j, _, outputs = taps.shape
-        panels = -(-outputs // self.block)
-        taps = _filled(taps, 3, panels * self.block)
         runs = _filled(taps, 2, self.depth)
-        runs = runs.reshape(-1, self.depth if self.joined == 1 else j * self.depth, taps.shape[3])[:, : self.length]
+        runs = runs.reshape(-1, self.depth if self.joined == 1 else j * self.depth, outputs)[:, : self.length]
         runs = _filled(runs, 1, -(-self.length // GROUP) * GROUP)
-        groups = runs.reshape(-1, GROUP, panels, self.block)
-        groups = np.moveaxis(groups if self.quads else groups[:, IN_PAIRS], (2, 0, 3, 1), (0, 1, 2, 3))
+        groups = runs.reshape(-1, GROUP, outputs)
+        groups = (groups if self.quads else groups[:, IN_PAIRS]).swapaxes(1, 2)
         if self.wide:
-            return np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
-        return np.ascontiguousarray(groups).view("<i4")[..., 0]
+            words = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
+        else:
+            words = np.ascontiguousarray(groups).view("<i4")
+        return np.concatenate([words[:, first : first + self.block].ravel() for first in range(0, outputs, self.block)])
 
 
 def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:

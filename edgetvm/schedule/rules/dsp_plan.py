@@ -45,9 +45,9 @@ class DspPlan:
         return bool(self.machine.recipe.wide_weights)
 
     @property
-    def group_words(self) -> int:
-        """Words of weights of one group of a panel."""
-        return self.tile.channels * (PAIR if self.wide else 1)
+    def weight_words(self) -> int:
+        """Words of weights of one group and channel."""
+        return PAIR if self.wide else 1
 
     @property
     def packing(self) -> DspPanels:

@@ -62,14 +62,14 @@ class TileWriter:
     def _products(self, acc: tirx.Buffer, reading: Reading, panel: Offset, weights: tirx.Buffer) -> None:
         code, plan = self.code, self.plan
         loops, places = plan.body
-        words = plan.words
+        words, size = plan.words, self.channels * plan.weight_words  # of one group
         x: Offset = 0
         group: Offset = 0
         with code.loops("k", [extent for extent, _ in loops]) as indices:
             for (extent, step), index in zip(loops, indices, strict=True):
                 x, group = x + index * step, group * extent + index
-            first = (panel * words.groups + group * len(places)) * plan.group_words
-            w = code.view("wp", weights, first, len(places) * plan.group_words)
+            first = panel * (words.groups * plan.tile.channels * plan.weight_words) + group * (len(places) * size)
+            w = code.view("wp", weights, first, len(places) * size)
             unit = 1 if words.copied else GROUP
             reach = max(places) + (self.pixels - 1) * words.step + PAIR
             xp = code.view("xp", reading.source, reading.start + x * unit, reach * unit)
@@ -107,10 +107,8 @@ class TileWriter:
             self.code.add(tirx.BufferStore(acc, multiply_pairs(tirx.BufferLoad(acc, at), a, b), at))
 
     def _weights(self, w: tirx.Buffer, n: int, c: int) -> tuple[tirx.Expr, tirx.Expr]:
-        at = n * self.plan.group_words
-        if self.plan.wide:
-            return self._pair(w, at + c * PAIR)
-        return self._widened(load(w, at + c))
+        at = (n * self.channels + c) * self.plan.weight_words
+        return self._pair(w, at) if self.plan.wide else self._widened(load(w, at))
 
     def _activations(self, x: tirx.Buffer, place: int, p: int) -> tuple[tirx.Expr, tirx.Expr]:
         at = place + p * self.plan.words.step
