@@ -12,11 +12,11 @@ IN_PAIRS = (0, 2, 1, 3)  # bytes 0 and 2 of a word are widened together, then 1 
 
 @dataclass(frozen=True)
 class DspPanels:
-    """``[I, J, C, O]`` or ``[K, O]`` as int32 words ``[O / block, groups, block]``, one row; the last block may be less.
+    """``[I, J, C, O]`` or ``[K, O]`` as one row of int32 words ``[O / block, groups, block]``, the last block less.
 
     The `joined` last axes before O, the innermost filled up to `depth`, are one run of `length`, cut into groups. With
     `quads` activations are widened from words of bytes as weights are; without, they follow one another in 16 bits.
-    `wide` gives two words a group, of 16 bits a weight.
+    With `taps_last` groups are in the order ``I, C / 4, J``. `wide` gives two words a group, of 16 bits a weight.
     """
 
     block: int
@@ -25,11 +25,14 @@ class DspPanels:
     depth: int
     length: int
     wide: bool
+    taps_last: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.wide:d}"
+        return (
+            f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.wide:d}{self.taps_last:d}"
+        )
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
@@ -39,6 +42,8 @@ class DspPanels:
         runs = runs.reshape(-1, self.depth if self.joined == 1 else j * self.depth, outputs)[:, : self.length]
         runs = _filled(runs, 1, -(-self.length // GROUP) * GROUP)
         groups = runs.reshape(-1, GROUP, outputs)
+        if self.taps_last:
+            groups = groups.reshape(len(taps), j, -1, GROUP, outputs).swapaxes(1, 2).reshape(groups.shape)
         groups = (groups if self.quads else groups[:, IN_PAIRS]).swapaxes(1, 2)
         if self.wide:
             words = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")

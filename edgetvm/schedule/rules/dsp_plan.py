@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_plan import copy_limit, fold_rows
 from edgetvm.schedule.rules.dsp_panels import DspPanels
-from edgetvm.schedule.rules.dsp_words import PAIR, Image, Words, image_of, in_pixels, in_place, in_rows, runs_on
+from edgetvm.schedule.rules.dsp_words import (
+    PAIR,
+    Image,
+    Words,
+    image_of,
+    in_pixels,
+    in_place,
+    in_rows,
+    loads_of,
+    runs_on,
+)
 
 WORD_BYTES = 4
-REGISTERS = 14  # of 16, without stack pointer and program counter
+REGISTERS = 13  # of 16: without stack pointer, program counter and one that LLVM moves values by
 ADDRESSES = 3  # of activations, of weights, and the end of one of them
 
 
@@ -24,9 +34,8 @@ class Tile:
     channels: int
 
     @property
-    def registers(self) -> int:
-        """Sums, both words of a group of the side that there is less of, one group of the other, addresses."""
-        return self.pixels * self.channels + PAIR * min(self.pixels, self.channels) + PAIR + ADDRESSES
+    def sums(self) -> int:
+        return self.pixels * self.channels
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,18 @@ class DspPlan:
         kernel, words = self.kernel, self.words
         joined = PAIR if words.image is not None and not words.quads and runs_on(kernel, words.image) else 1
         length = (kernel.taps[1] - 1) * words.depth + kernel.depth if joined > 1 else kernel.depth
-        return DspPanels(self.tile.channels, words.quads, joined, words.depth, length, self.wide)
+        taps_last = words.quads and words.shared > 1
+        return DspPanels(self.tile.channels, words.quads, joined, words.depth, length, self.wide, taps_last)
 
     @property
     def body(self) -> tuple[list[tuple[int, int]], list[int]]:
-        """(iterations, words that activations move) of the loops around the groups of one body, and their places."""
-        most = max(self.machine.recipe.dsp_unrolled // (PAIR * self.tile.pixels * self.tile.channels), 1)
-        loops, places = list(self.words.axes), [0]
+        """(iterations, words that activations move) of the loops, and the places that one body reads from.
+
+        At each place a group, or as many as share activations.
+        """
+        shared = self.words.shared
+        most = max(self.machine.recipe.dsp_unrolled // (self.words.pairs * self.tile.sums), 1)
+        loops, places = list(self.words.axes[: -1 if shared > 1 else None]), [0]
         while loops:
             extent, step = loops.pop()
             ways = [
@@ -78,8 +92,11 @@ class DspPlan:
     def _apart(self, places: list[int]) -> bool:
         """Whether no word is read twice: LLVM would keep it for the second time, and spill others for it."""
         size = PAIR if self.words.copied else 1
-        starts = [place + p * self.words.step for place in places for p in range(self.tile.pixels)]
-        return len({start + half for start in starts for half in range(size)}) == len(starts) * size
+        if self.words.shared > 1:
+            read = [word for word, _ in loads_of(self.words, self.tile.pixels)]
+        else:
+            read = [p * self.words.step + half for p in range(self.tile.pixels) for half in range(size)]
+        return len({place + word for place in places for word in read}) == len(places) * len(read)
 
 
 def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
@@ -88,57 +105,73 @@ def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
     image = image_of(kernel) if windowed else None
     if windowed and image is None:
         return None
-    row = kernel.extents[2]
-    tiles = [Tile(p, c) for p in range(1, min(row, 8) + 1) for c in range(1, min(kernel.channels, 8) + 1)]
-    tiles = [tile for tile in tiles if tile.pixels * tile.channels <= machine.recipe.scalar_accumulators]
-    ways = [(tile, words) for tile in tiles for words in _ways(kernel, image, tile)]
-    tile, words = min(ways, key=lambda way: cost_of(kernel, machine, *way))
-    band = 1
-    if words.image is not None:
-        band = band_of(kernel, machine, words.image)
-        words = in_rows(kernel, words.image, band)
-    if not windowed:
-        kernel = fold_rows(kernel, tile.pixels)
-    return DspPlan(kernel, machine, tile, words, band)
+    most = machine.recipe.scalar_accumulators
+    tiles = [Tile(p, c) for p in range(1, min(kernel.extents[2], most) + 1) for c in range(1, most // p + 1)]
+    tiles = [tile for tile in tiles if tile.channels <= kernel.channels]
+    plans = [DspPlan(kernel, machine, tile, words, 1) for tile in tiles for words in _ways(kernel, image, tile)]
+    plan = min(plans, key=cost_of)
+    if image is None:
+        return replace(plan, kernel=fold_rows(kernel, plan.tile.pixels))
+    if not plan.words.copied:
+        return plan
+    band = band_of(kernel, machine, image)
+    return replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
 
 
 def _ways(kernel: DotKernel, image: Image | None, tile: Tile) -> Iterator[Words]:
     as_they_lie = in_place(kernel)
     if as_they_lie is not None:
         yield as_they_lie
-    yield in_rows(kernel, image, 1) if image is not None else in_pixels(kernel, tile.pixels)
+    if image is None:
+        yield in_pixels(kernel, tile.pixels)
+        return
+    yield in_rows(kernel, image, 1, shared=False)
+    if kernel.taps[1] > 1 and tile.channels == 1:
+        yield in_rows(kernel, image, 1, shared=True)
 
 
 def band_of(kernel: DotKernel, machine: Machine, image: Image) -> int:
     """Rows of outputs that one copy serves: what is copied twice is less, as long as the copy is small."""
     limit, rows = copy_limit(kernel, machine), kernel.extents[1]
     bands = [d for d in range(1, rows + 1) if rows % d == 0]
-    return max((d for d in bands if in_rows(kernel, image, d).words * WORD_BYTES <= limit), default=1)
+    return max((d for d in bands if in_rows(kernel, image, d, False).words * WORD_BYTES <= limit), default=1)
 
 
-def cost_of(kernel: DotKernel, machine: Machine, tile: Tile, words: Words) -> float:
+def cost_of(plan: DspPlan) -> float:
     """Instructions of one row of outputs in closed form."""
-    wholes, rest = divmod(kernel.extents[2], tile.pixels)
-    panels, left = divmod(kernel.channels, tile.channels)
-    tiles = wholes * panels * _tile_cost(machine, tile, tile, words)
-    if left:
-        tiles += wholes * _tile_cost(machine, Tile(tile.pixels, left), tile, words)
-    if rest:
-        tiles += panels * _tile_cost(machine, Tile(rest, tile.channels), tile, words)
-    if left and rest:
-        tiles += _tile_cost(machine, Tile(rest, left), tile, words)
+    kernel, tile, words = plan.kernel, plan.tile, plan.words
+    total = 0.0
+    for pixels, rows in _pieces(kernel.extents[2], tile.pixels):
+        for channels, panels in _pieces(kernel.channels, tile.channels):
+            total += rows * panels * _tile_cost(plan, Tile(pixels, channels))
     if not words.copied:
-        return tiles
+        return total
     copied = words.rows * words.pixels if words.image is not None else kernel.extents[2]
-    return tiles + copied * words.depth * (1.25 if words.quads else 2.5)
+    return total + copied * words.depth * (1.25 if words.quads else 2.5)
 
 
-def _tile_cost(machine: Machine, tile: Tile, planned: Tile, words: Words) -> float:
-    recipe = machine.recipe
-    weights = tile.channels * (1 if recipe.wide_weights else 3)
-    activations = tile.pixels * (1 if words.copied else 3)
-    spilled = max(tile.registers - REGISTERS, 0) * recipe.dsp_spill
-    body = max(recipe.dsp_unrolled // (PAIR * planned.pixels * planned.channels), 1)
-    group = PAIR * tile.pixels * tile.channels + weights + activations + spilled + recipe.dsp_loop / body
-    outputs = tile.channels * (tile.pixels * recipe.dsp_output + recipe.dsp_channel)
-    return words.groups * group + outputs + recipe.dsp_tile
+def _pieces(extent: int, size: int) -> list[tuple[int, int]]:
+    """Sizes of the pieces of `extent`, and how many there are."""
+    return [(piece, count) for piece, count in ((size, extent // size), (extent % size, 1)) if piece and count]
+
+
+def _tile_cost(plan: DspPlan, tile: Tile) -> float:
+    recipe, words = plan.machine.recipe, plan.words
+    loops, places = plan.body
+    widening = 0 if plan.wide else PAIR
+    if words.shared > 1 or (words.copied and tile.channels <= tile.pixels):
+        weights = float(words.shared * tile.channels * (1 + widening))
+        activations = len(loads_of(words, tile.pixels)) / PAIR
+        held = words.pairs * tile.channels + (1 if words.shared > 1 else PAIR)
+    else:
+        weights = tile.channels * (1 / PAIR + widening)
+        activations = tile.pixels * (1 if words.copied else 1 + PAIR)
+        held = PAIR * tile.pixels + PAIR + 1
+    spilled = max(tile.sums + held + ADDRESSES - REGISTERS, 0) * recipe.dsp_spill
+    group = words.pairs * tile.sums + weights + activations + spilled
+    cost, times = 0.0, 1
+    for depth, (extent, _) in enumerate(loops):
+        times *= extent
+        cost += times * (recipe.dsp_loop + (tile.sums if depth < len(loops) - 1 else 0))
+    cost += times * len(places) * group
+    return cost + tile.channels * (tile.pixels * recipe.dsp_output + recipe.dsp_channel) + recipe.dsp_tile

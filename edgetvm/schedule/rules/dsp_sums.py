@@ -10,8 +10,10 @@ from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dsp_instructions import multiply_pairs, wait_for, widen_even, widen_odd
 from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_plan import DspPlan
-from edgetvm.schedule.rules.dsp_words import PAIR
+from edgetvm.schedule.rules.dsp_words import PAIR, loads_of
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number
+
+TOGETHER = 2  # words of weights that one instruction loads
 
 
 @dataclass(frozen=True)
@@ -68,57 +70,74 @@ class TileWriter:
         with code.loops("k", [extent for extent, _ in loops]) as indices:
             for (extent, step), index in zip(loops, indices, strict=True):
                 x, group = x + index * step, group * extent + index
-            first = panel * (words.groups * plan.tile.channels * plan.weight_words) + group * (len(places) * size)
-            w = code.view("wp", weights, first, len(places) * size)
+            groups = len(places) * words.shared
+            first = panel * (words.groups * plan.tile.channels * plan.weight_words) + group * (groups * size)
+            w = code.view("wp", weights, first, groups * size)
             unit = 1 if words.copied else GROUP
-            reach = max(places) + (self.pixels - 1) * words.step + PAIR
+            reach = max(places) + max(word for word, _ in loads_of(words, self.pixels)) + 1
             xp = code.view("xp", reading.source, reading.start + x * unit, reach * unit)
             for n, place in enumerate(places):
-                self._group(acc, xp, place, w, n)
+                if words.shared == 1 and (self.channels > self.pixels or not words.copied):
+                    self._group(acc, xp, place, w, n)
+                else:
+                    self._groups(acc, xp, place, w, n * words.shared)
+
+    def _groups(self, acc: tirx.Buffer, x: tirx.Buffer, place: int, w: tirx.Buffer, first: int) -> None:
+        """The products of groups that share activations, whose weights stay in registers.
+
+        Activations are loaded when the products before them are done: LLVM would load all and spill sums for it.
+        """
+        words = self.plan.words
+        kept = [
+            [half for n in range(words.shared) for half in self._weights(w, first + n, c)] for c in range(self.channels)
+        ]
+        loads = loads_of(words, self.pixels)
+        while loads:
+            neighbours = 2 if len(loads) > 1 and loads[1][0] == loads[0][0] + 1 else 1
+            now, loads = loads[:neighbours], loads[neighbours:]
+            read = [self.code.let("a", load(x, place + word)) for word, _ in now]
+            for activations, (_, uses) in zip(read, now, strict=True):
+                for p, pair in uses:
+                    for c in range(self.channels):
+                        self._multiply(acc, p, c, activations, kept[c][pair])
+            self._wait(acc, now[-1][1][-1][0], self.channels - 1)
 
     def _group(self, acc: tirx.Buffer, x: tirx.Buffer, place: int, w: tirx.Buffer, n: int) -> None:
-        """The products of one group; the side of which there is less stays in registers.
-
-        The other side is loaded when the products before it are done: LLVM would load all and spill sums for it.
-        """
-        if self.channels <= self.pixels:
-            kept = [self._weights(w, n, c) for c in range(self.channels)]
-            for p in range(self.pixels):
-                pair = self._activations(x, place, p)
-                for c, weights in enumerate(kept):
-                    self._multiply(acc, p, c, pair, weights)
-                self._wait(acc, p, self.channels - 1)
-            return
+        """The products of one group, whose activations stay in registers."""
         held = [self._activations(x, place, p) for p in range(self.pixels)]
-        for c in range(self.channels):
-            weights = self._weights(w, n, c)
-            for p, pair in enumerate(held):
-                self._multiply(acc, p, c, pair, weights)
-            self._wait(acc, self.pixels - 1, c)
+        for first in range(0, self.channels, TOGETHER):
+            some = range(first, min(first + TOGETHER, self.channels))
+            read = [self._read_weights(w, n, c) for c in some]
+            for c, words in zip(some, read, strict=True):
+                weights = self._both(words)
+                for p, pair in enumerate(held):
+                    for a, b in zip(pair, weights, strict=True):
+                        self._multiply(acc, p, c, a, b)
+            self._wait(acc, self.pixels - 1, some[-1])
 
     def _wait(self, acc: tirx.Buffer, p: int, c: int) -> None:
         self.code.add(tirx.Evaluate(wait_for(tirx.BufferLoad(acc, self._at(p, c)))))
 
-    def _multiply(
-        self, acc: tirx.Buffer, p: int, c: int, x: tuple[tirx.Expr, tirx.Expr], w: tuple[tirx.Expr, tirx.Expr]
-    ) -> None:
+    def _multiply(self, acc: tirx.Buffer, p: int, c: int, a: tirx.Expr, b: tirx.Expr) -> None:
         at = self._at(p, c)
-        for a, b in zip(x, w, strict=True):
-            self.code.add(tirx.BufferStore(acc, multiply_pairs(tirx.BufferLoad(acc, at), a, b), at))
+        self.code.add(tirx.BufferStore(acc, multiply_pairs(tirx.BufferLoad(acc, at), a, b), at))
 
-    def _weights(self, w: tirx.Buffer, n: int, c: int) -> tuple[tirx.Expr, tirx.Expr]:
-        at = (n * self.channels + c) * self.plan.weight_words
-        return self._pair(w, at) if self.plan.wide else self._widened(load(w, at))
+    def _weights(self, w: tirx.Buffer, n: int, c: int) -> list[tirx.Expr]:
+        return self._both(self._read_weights(w, n, c))
 
-    def _activations(self, x: tirx.Buffer, place: int, p: int) -> tuple[tirx.Expr, tirx.Expr]:
+    def _read_weights(self, w: tirx.Buffer, n: int, c: int) -> list[tirx.Expr]:
+        """The words of one group and channel."""
+        size = self.plan.weight_words
+        return [self.code.let("q", load(w, (n * self.channels + c) * size + i)) for i in range(size)]
+
+    def _activations(self, x: tirx.Buffer, place: int, p: int) -> list[tirx.Expr]:
         at = place + p * self.plan.words.step
         if self.plan.words.copied:
-            return self._pair(x, at)
-        return self._widened(tirx.reinterpret("int32", load(x, at * GROUP, GROUP)))
+            return [self.code.let("a", load(x, at + half)) for half in range(PAIR)]
+        return self._both([self.code.let("q", tirx.reinterpret("int32", load(x, at * GROUP, GROUP)))])
 
-    def _pair(self, source: tirx.Buffer, at: int) -> tuple[tirx.Expr, tirx.Expr]:
-        return self.code.let("a", load(source, at)), self.code.let("a", load(source, at + 1))
-
-    def _widened(self, four: tirx.Expr) -> tuple[tirx.Expr, tirx.Expr]:
-        word = self.code.let("q", four)
-        return self.code.let("a", widen_even(word)), self.code.let("a", widen_odd(word))
+    def _both(self, words: list[tirx.Expr]) -> list[tirx.Expr]:
+        """Both words of a group: what was read, or what one word of bytes is widened to."""
+        if len(words) == PAIR:
+            return words
+        return [self.code.let("a", widen(words[0])) for widen in (widen_even, widen_odd)]

@@ -37,6 +37,8 @@ class Words:
     pixels  of one of its rows
     depth   activations of a pixel, filled up to where the next may begin
     axes    (extent, step in words) of the groups of one output, the innermost last
+    pairs   of activations that a tile reads while it holds the weights for all of them: those of one group, or of all
+            of the last axis, where pixels see the same words by different taps
     step    words from a pixel of the output to the next
     down    words from a row of the output to the next
     """
@@ -50,6 +52,12 @@ class Words:
     axes: tuple[tuple[int, int], ...]
     step: int
     down: int
+    pairs: int = PAIR
+
+    @property
+    def shared(self) -> int:
+        """Groups whose weights are held together."""
+        return -(-self.pairs // PAIR)
 
     @property
     def row_words(self) -> int:
@@ -86,8 +94,8 @@ def in_pixels(kernel: DotKernel, pixels: int) -> Words:
     return Words(False, True, None, 1, pixels, depth, axes, depth // PAIR, 0)
 
 
-def in_rows(kernel: DotKernel, image: Image, band: int) -> Words:
-    """A copy of the rows that `band` rows of outputs see."""
+def in_rows(kernel: DotKernel, image: Image, band: int, shared: bool) -> Words:
+    """A copy of the rows that `band` rows of outputs see. With `shared` weights of a row of taps are held together."""
     (i, j), (down, across), (step_y, step_z) = kernel.taps, image.dilation, image.step
     rows = (band - 1) * step_y + (i - 1) * down + 1
     pixels = (kernel.extents[2] - 1) * step_z + (j - 1) * across + 1
@@ -95,18 +103,21 @@ def in_rows(kernel: DotKernel, image: Image, band: int) -> Words:
     words = Words(has_quads(kernel), True, image, rows, pixels, depth, (), 0, 0)
     if words.quads:
         row = words.row_words
-        axes = ((i, down * row), (j, across * PAIR), (depth // GROUP, pixels * PAIR))
-        return replace(words, axes=merged(axes), step=step_z * PAIR, down=step_y * row)
+        window, taps, quads = (i, down * row), (j, across * PAIR), (depth // GROUP, pixels * PAIR)
+        axes = (*merged((window, quads)), taps) if shared else merged((window, taps, quads))
+        pairs = PAIR * j if shared else PAIR
+        return replace(words, axes=axes, step=step_z * PAIR, down=step_y * row, pairs=pairs)
     if step_z * depth % PAIR or (j > 1 and across > 1):
         depth = _up(depth, PAIR)
     words = replace(words, depth=depth)
     row, pixel = words.row_words, depth // PAIR
-    if runs_on(kernel, image):
-        run = -(-((j - 1) * depth + kernel.depth) // GROUP)
-        axes = ((i, down * row), (1, 0), (run, PAIR))
-    else:
+    words = replace(words, step=step_z * depth // PAIR, down=step_y * row)
+    if not runs_on(kernel, image):
         axes = ((i, down * row), (j, across * pixel), (-(-kernel.depth // GROUP), PAIR))
-    return replace(words, axes=axes, step=step_z * depth // PAIR, down=step_y * row)
+        return replace(words, axes=axes)
+    run = (j - 1) * depth + kernel.depth
+    pairs = -(-run // PAIR) if shared else PAIR
+    return replace(words, axes=((i, down * row), (-(-run // GROUP), PAIR)), pairs=pairs)
 
 
 def runs_on(kernel: DotKernel, image: Image) -> bool:
@@ -145,6 +156,20 @@ def merged(axes: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
             extent *= outer[0]
         result.append((extent, step))
     return tuple(result)
+
+
+def loads_of(words: Words, pixels: int) -> list[tuple[int, list[tuple[int, int]]]]:
+    """What a tile of `pixels` reads for the groups that it holds weights of, in order.
+
+    Each word with the (pixel, pair of weights) that it is multiplied for.
+    """
+    uses: dict[int, list[tuple[int, int]]] = {}
+    step = words.axes[-1][1] if words.shared > 1 else 0
+    for p in range(pixels):
+        for pair in range(words.pairs):
+            word = p * words.step + pair // PAIR * step + pair % PAIR
+            uses.setdefault(word, []).append((p, pair))
+    return sorted(uses.items())
 
 
 def _up(amount: int, unit: int) -> int:
