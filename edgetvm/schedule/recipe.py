@@ -74,7 +74,7 @@ class Recipe:
     dsp_tile              instructions that a tile of outputs costs: loops and addresses
     dsp_loop              instructions that an iteration of the innermost loop costs
     dsp_spill             instructions that a register too few costs for each group of four products of an output
-    wide_weights          1 to have weights for DSP instructions in 16 bits
+    wide_percent          instructions, of a hundred, at which it pays to have weights for DSP in 16 bits; 0 for never
     """
 
     scalar_accumulators: int
@@ -133,7 +133,7 @@ class Recipe:
     dsp_tile: int = 0
     dsp_loop: int = 0
     dsp_spill: int = 0
-    wide_weights: int = 0
+    wide_percent: int = 0
 
 
 @dataclass(frozen=True)

@@ -40,18 +40,17 @@ class Tile:
 
 @dataclass(frozen=True)
 class DspPlan:
-    """The kernel, where its activations and weights are read, and how many rows of outputs a copy is for."""
+    """The kernel, where its activations and weights are read, and how many rows of outputs a copy is for.
+
+    `wide` tells that weights have 16 bits in memory too.
+    """
 
     kernel: DotKernel
     machine: Machine
     tile: Tile
     words: Words
     band: int
-
-    @property
-    def wide(self) -> bool:
-        """Whether weights have 16 bits in memory too."""
-        return bool(self.machine.recipe.wide_weights)
+    wide: bool = False
 
     @property
     def weight_words(self) -> int:
@@ -109,7 +108,7 @@ def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
     tiles = [Tile(p, c) for p in range(1, min(kernel.extents[2], most) + 1) for c in range(1, most // p + 1)]
     tiles = [tile for tile in tiles if tile.channels <= kernel.channels]
     plans = [DspPlan(kernel, machine, tile, words, 1) for tile in tiles for words in _ways(kernel, image, tile)]
-    plan = min(plans, key=cost_of)
+    plan = _widened(min(plans, key=cost_of), plans)
     if image is None:
         return replace(plan, kernel=fold_rows(kernel, plan.tile.pixels))
     if not plan.words.copied:
@@ -118,10 +117,21 @@ def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
     return replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
 
 
+def _widened(best: DspPlan, plans: list[DspPlan]) -> DspPlan:
+    """The best of `plans` with weights of 16 bits, if it is enough better than `best` with its weights of 8."""
+    percent = best.machine.recipe.wide_percent
+    if not percent:
+        return best
+    wide = min((replace(plan, wide=True) for plan in plans), key=cost_of)
+    return wide if 100 * cost_of(wide) <= percent * cost_of(best) else best
+
+
 def _ways(kernel: DotKernel, image: Image | None, tile: Tile) -> Iterator[Words]:
     as_they_lie = in_place(kernel)
     if as_they_lie is not None:
         yield as_they_lie
+        if kernel.pixels == 1:
+            return  # a copy takes more memory than the activations, and serves one row
     if image is None:
         yield in_pixels(kernel, tile.pixels)
         return
@@ -164,7 +174,7 @@ def _tile_cost(plan: DspPlan, tile: Tile) -> float:
         activations = len(loads_of(words, tile.pixels)) / PAIR
         held = words.pairs * tile.channels + (1 if words.shared > 1 else PAIR)
     else:
-        weights = tile.channels * (1 / PAIR + widening)
+        weights = tile.channels * (1 if plan.wide else 1 / PAIR + widening)
         activations = tile.pixels * (1 if words.copied else 1 + PAIR)
         held = PAIR * tile.pixels + PAIR + 1
     spilled = max(tile.sums + held + ADDRESSES - REGISTERS, 0) * recipe.dsp_spill

@@ -13,8 +13,6 @@ from edgetvm.schedule.rules.dsp_plan import DspPlan
 from edgetvm.schedule.rules.dsp_words import PAIR, loads_of
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number
 
-TOGETHER = 2  # words of weights that one instruction loads
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -105,8 +103,9 @@ class TileWriter:
     def _group(self, acc: tirx.Buffer, x: tirx.Buffer, place: int, w: tirx.Buffer, n: int) -> None:
         """The products of one group, whose activations stay in registers."""
         held = [self._activations(x, place, p) for p in range(self.pixels)]
-        for first in range(0, self.channels, TOGETHER):
-            some = range(first, min(first + TOGETHER, self.channels))
+        together = PAIR // self.plan.weight_words  # one instruction loads two words
+        for first in range(0, self.channels, together):
+            some = range(first, min(first + together, self.channels))
             read = [self._read_weights(w, n, c) for c in some]
             for c, words in zip(some, read, strict=True):
                 weights = self._both(words)
