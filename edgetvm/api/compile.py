@@ -14,18 +14,20 @@ from edgetvm.api.quantize import options_of, pixel_input, quantize_to
 from edgetvm.codegen.assemble import VariantSchedule, assemble, constant_operands
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.choose_rows import choose_rows
-from edgetvm.codegen.fit import check_ram
+from edgetvm.codegen.fit import check_ram, enough_ram
 from edgetvm.codegen.manifest import sha256
 from edgetvm.codegen.names import model_name
 from edgetvm.codegen.package import check_output
-from edgetvm.codegen.program import extract_program
+from edgetvm.codegen.program import Program, extract_program
 from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
 from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
+from edgetvm.passes.join_rows import Segment
 from edgetvm.passes.pipeline import OptimizedModel, with_rows
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.passes.quantize.options import SCHEMES
-from edgetvm.schedule.recipe import machine_for
+from edgetvm.schedule.recipe import Recipe, machine_for
+from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.schedule.variants import schedule_variants
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
@@ -178,7 +180,7 @@ def compile(  # noqa: A001
         align = _ARENA_ALIGN[chosen.processor.os]
         stages.begin()
         scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
-        if not chosen.is_linux and (rows := choose_rows(optimized.module, program, scheduled, align)):
+        if rows := _rows(chosen, optimize, optimized, program, scheduled, machines[0].recipe):
             optimized = with_rows(optimized, rows)
             program = extract_program(optimized.module, optimized.sources)
             scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
@@ -200,6 +202,21 @@ def compile(  # noqa: A001
             place = error.filename or "the temporary folder"
             raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
     return load(output)
+
+
+def _rows(
+    target: Target,
+    optimize: str,
+    model: OptimizedModel,
+    program: Program,
+    scheduled: Mapping[str, ScheduledKernel],
+    recipe: Recipe,
+) -> tuple[Segment, ...]:
+    """The kernels that go over rows so that the model needs less memory; none where memory is no matter."""
+    enough = enough_ram(target, optimize)
+    if enough is None:
+        return ()
+    return choose_rows(model.module, program, scheduled, _ARENA_ALIGN[target.processor.os], enough, recipe)
 
 
 class _Stages:

@@ -21,6 +21,17 @@ def check_ram(code: ModelCode, model: str, target: Target) -> None:
     )
 
 
+def enough_ram(target: Target, optimize: str) -> int | None:
+    """Bytes of activations below which nothing is done to need less; None where memory is no matter.
+
+    For speed it is what the board has.
+    """
+    if target.is_linux or optimize != "speed":
+        return None if target.is_linux else 0
+    region = largest_region(target.board, "ram") if target.board else None
+    return None if region is None else region.bytes
+
+
 def largest_region(board: Board, kind: str) -> Memory | None:
     """The largest memory region of one kind ("ram" or "flash")."""
     regions = [memory for memory in board.memory if memory.kind == kind]

@@ -79,6 +79,21 @@ class RowPlan:
         """Bytes of scratch of each stage but the last."""
         return tuple(self.scratch_rows(number) * each.result.row_bytes for number, each in enumerate(self.stages[:-1]))
 
+    @property
+    def moved_bytes(self) -> int:
+        """What is copied, and what moves up in scratch, in one call."""
+        kept = sum(self.scratch) - sum(
+            tile * stage.result.row_bytes for tile, stage in zip(self.tiles[:-1], self.stages[:-1], strict=True)
+        )
+        copied = sum(self.images[name].rows * self.images[name].row_bytes for name in self.copies)
+        return self.steps * kept + copied
+
+    @property
+    def ragged(self) -> bool:
+        """Whether a stage, other than a copy, has fewer rows left for its last step."""
+        counts = list(zip(self.stages, self.tiles, strict=True))[len(self.copies) :]
+        return any(stage.result.rows % tile for stage, tile in counts)
+
     def lead(self, image: str) -> int:
         """By how many bytes the result must begin before `image` if it is written over rows that are not read again."""
         last = len(self.stages) - 1

@@ -1,4 +1,4 @@
-"""Kernels that follow one another become one kernel of several stages, which goes over rows (`cost/row_stages.py`)."""
+"""Kernels that follow one another become a kernel of stages, which goes over rows (`cost/row_stages.py`)."""
 
 from __future__ import annotations
 

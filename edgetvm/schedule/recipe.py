@@ -68,6 +68,10 @@ class Recipe:
     shared_columns        channels of a panel of int8 weights that several kinds of cores read
     shared_columns_one    the same for kernels of one pixel
     shared_rows           pixels of a tile at most of NEON without dot product on such panels
+    row_stages            kernels at most that are joined to go over rows; 0 for none
+    row_tile              rows of the result that such a kernel computes at a step, at most
+    row_step              what a stage costs at each step, in bytes that move for as much
+    row_memory_percent    by how much the live set may exceed the smallest one, for kernels over rows that cost less
     dsp_unrolled          multiplications of one unrolled body at most, with DSP instructions
     dsp_output            instructions that an output costs besides its products
     dsp_channel           instructions that a channel of a tile of outputs costs
@@ -127,6 +131,10 @@ class Recipe:
     shared_columns: int = 0
     shared_columns_one: int = 0
     shared_rows: int = 0
+    row_stages: int = 0
+    row_tile: int = 0
+    row_step: int = 0
+    row_memory_percent: int = 0
     dsp_unrolled: int = 0
     dsp_output: int = 0
     dsp_channel: int = 0

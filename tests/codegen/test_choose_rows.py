@@ -13,7 +13,7 @@ from tvm import relax
 from edgetvm.codegen.choose_rows import choose_rows
 from edgetvm.passes.join_rows import Segment
 from tests.schedule.int8_layers import Layer
-from tests.schedule.kernels import Emit, optimized, run_over, schedule, schedule_optimized
+from tests.schedule.kernels import Emit, machine, optimized, run_over, schedule, schedule_optimized
 from tests.schedule.reference import Window
 from tests.schedule.row_layers import body_of, chains, expected, follow, residual_of
 
@@ -23,10 +23,11 @@ POINT = Window((1, 1))
 Body = Callable[[list[relax.Var], Emit], tvm.ir.Expr]
 
 
-def chosen(body: Body, x: np.ndarray) -> tuple[Segment, ...]:
+def chosen(body: Body, x: np.ndarray, enough: int = 0) -> tuple[Segment, ...]:
     model = optimized(body, [x])
     scheduled = schedule_optimized(model, "cortex-m3")
-    return choose_rows(model.module, scheduled.program, scheduled.kernels, ALIGN)
+    recipe = machine("cortex-m3").recipe
+    return choose_rows(model.module, scheduled.program, scheduled.kernels, ALIGN, enough, recipe)
 
 
 def widened() -> list[Layer]:
@@ -38,7 +39,20 @@ def widened() -> list[Layer]:
 
 def test_what_widens_and_narrows_is_joined() -> None:
     layers = widened()
-    assert chosen(body_of(layers), layers[0].inputs()[0]) == (Segment(0, 3, 1),)
+    (segment,) = chosen(body_of(layers), layers[0].inputs()[0])
+    assert (segment.first, segment.end) == (0, 3)
+
+
+def test_what_is_enough_is_left_alone() -> None:
+    layers = widened()
+    whole = 2 * 16 * 16 * 48  # a wide image and the next
+    assert chosen(body_of(layers), layers[0].inputs()[0], enough=whole + 8192) == ()
+
+
+def test_a_pointwise_kernel_goes_over_rows_alone() -> None:
+    layers = [Layer((1, 16, 16, 32), 32, POINT, "relu")]
+    (segment,) = chosen(body_of(layers), layers[0].inputs()[0])
+    assert (segment.first, segment.end) == (0, 1)
 
 
 def test_what_a_kernel_without_rows_reads_is_kept() -> None:
