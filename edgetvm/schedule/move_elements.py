@@ -17,6 +17,8 @@ GROUP = 4  # registers that are loaded before they are stored: cores without vec
 
 def move_elements(code: Code, buffer: tirx.Buffer, source: int, elements: int, machine: Machine) -> None:
     """Move `elements` elements of a row from `source` on to its beginning."""
+    if elements == 0:
+        return
     view, size, lanes = _registers(code, buffer, (source, elements), machine)
     source, elements = source // size, elements // size
     for at, registers, width in _pieces(code, 0, elements, lanes):
@@ -28,6 +30,8 @@ def move_elements(code: Code, buffer: tirx.Buffer, source: int, elements: int, m
 
 def fill_elements(code: Code, buffer: tirx.Buffer, first: int, elements: int, value: float, machine: Machine) -> None:
     """Set `elements` elements of a row from `first` on to `value`."""
+    if elements == 0:
+        return
     dtype = str(buffer.dtype)
     view, size, lanes = _registers(code, buffer, (first, elements), machine)
     first, elements = first // size, elements // size

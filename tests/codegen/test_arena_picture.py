@@ -68,10 +68,11 @@ def test_footprint(compiled: Callable[..., edgetvm.Package], int8_digits: Path) 
     package = compiled(int8_digits, "nucleo-f746zg", integer_io=True)
     footprint = package.footprint()
     flash, dtcm, sram = footprint.regions
+    arena = package.manifest["arena"]["bytes"]
     assert flash.bytes == package.manifest["flash_bytes"]
-    assert dict(dtcm.sections) == {".stack": 4096}
-    assert dict(sram.sections) == {".arena": package.manifest["arena"]["bytes"]}
-    assert sram.margin == 256 * 1024 - package.manifest["arena"]["bytes"]
+    assert dict(dtcm.sections) == {".stack": 4096, ".arena": arena}
+    assert dict(sram.sections) == {}
+    assert dtcm.margin == 64 * 1024 - 4096 - arena
     assert [row.kernel for row in footprint.calls] == [call["kernel"] for call in package.manifest["calls"]]
     assert compiled(int8_digits, "host").footprint() is None
 
@@ -81,5 +82,5 @@ def test_footprint_of_c(compiled: Callable[..., edgetvm.Package], int8_digits: P
     package = compiled(int8_digits, "nucleo-f746zg", format="c", integer_io=True)
     assert json.loads((package.path / "manifest.json").read_text())["sections"] == {}
     assert [(use.region.name, use.bytes) for use in package.footprint().regions if use.bytes] == [
-        ("sram", package.manifest["arena"]["bytes"])
+        ("dtcm", package.manifest["arena"]["bytes"])
     ]
