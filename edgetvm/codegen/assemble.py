@@ -158,7 +158,8 @@ def _pack_constants(program: Program, scheduled: Mapping[str, ScheduledKernel]) 
                 # A view of the constant gives the shape that the kernel sees.
                 data = packing.pack(np.asarray(origin.data).reshape(program.values[inputs[position]].shape))
                 packed[key] = len(values)
-                values.append(Value(f"{origin.name}_{packing.label}", data.shape, origin.dtype, len(values), data))
+                dtype = str(data.dtype)
+                values.append(Value(f"{origin.name}_{packing.label}", data.shape, dtype, len(values), data))
             inputs[position] = packed[key]
         calls.append(replace(call, inputs=tuple(inputs)))
     return replace(program, values=tuple(values), calls=tuple(calls))

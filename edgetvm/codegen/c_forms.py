@@ -11,11 +11,13 @@ from tvm import tirx
 from tvm.ir.prim import Add, BitwiseNot, Div, FloatImm, LShift, Max, Min, Mul, Sub
 from tvm.tirx.buffer import BufferType
 
+from edgetvm.codegen.acle import to_acle
 from edgetvm.codegen.entry import c_type
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.errors import UnsupportedError
 
 LITERAL = "edgetvm_literal_"
+WORD_FUNCTION = "edgetvm_word"
 
 # C promotes them to int and keeps bits that the type has no room for.
 _WIDE = {"int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
@@ -27,10 +29,14 @@ class Needs:
 
     literals   C text of floating-point constants, by the index behind `LITERAL`
     extremes   (max or min, dtype) of the functions they call
+    acle       whether they call functions of arm_acle.h
+    words      whether they read four bytes as a word
     """
 
     literals: list[str] = field(default_factory=list)
     extremes: set[tuple[str, str]] = field(default_factory=set)
+    acle: bool = False
+    words: bool = False
 
 
 def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
@@ -42,6 +48,7 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
     takes for valid even after the memory they came from has changed.
     Sums and the like of narrow integers are computed in 32 bits and cut: int8 wraps in TVM, not in C.
     Register arrays become plain ones: C has no word for them, and compilers see it for themselves.
+    Four bytes that are a word are copied to one: they may lie anywhere. Names that nothing uses are left out.
     """
     plain: dict[tirx.Buffer, tirx.Buffer] = {}
     halves: list[bool] = []
@@ -72,7 +79,12 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
         return tirx.Cast(dtype, LShift(tirx.Cast("uint32", expr.a), tirx.Cast("uint32", expr.b)))
 
     def call(expr: tvm.ir.Call) -> tvm.ir.Expr:
-        if not isinstance(expr.op, tvm.ir.Op) or expr.op.name != "tirx.fabs":
+        name = expr.op.name if isinstance(expr.op, tvm.ir.Op) else ""
+        if name == "tirx.reinterpret" and _is_word(expr):
+            needs.words = True
+            first = tirx.BufferLoad(expr.args[0].source, [expr.args[0].indices[0].base])
+            return tirx.call_pure_extern("int32", WORD_FUNCTION, tirx.address_of(first))
+        if name != "tirx.fabs":
             return expr
         dtype = str(expr.ty.dtype)
         return tirx.call_pure_extern(dtype, "fabs" if dtype == "float64" else "fabsf", *expr.args)
@@ -95,10 +107,61 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
         (tvm.ir.Call, call),
         (tvm.ir.Var, declare),
     )
-    body = tvm_ffi.structural_map(kernel.func.body, rules)
+    plain_c, acle = to_acle(kernel.func)
+    needs.acle = needs.acle or acle
+    body = tvm_ffi.structural_map(plain_c.body, rules)
     if any(halves):
         raise UnsupportedError(f"{kernel.place}: half precision (float16) has no type in C99", "give --format library")
+    body = _without_unused_names(body)
     return replace(kernel, func=tirx.PrimFunc(kernel.func.params, body, kernel.func.ret_type, kernel.func.attrs))
+
+
+def _is_word(expr: tvm.ir.Call) -> bool:
+    """Whether the call takes four neighbouring bytes of memory for an int32."""
+    value = expr.args[0]
+    if not isinstance(value, tvm.ir.TensorLoad) or str(value.ty.dtype) != "int8x4" or str(expr.ty.dtype) != "int32":
+        return False
+    run = value.indices[0]
+    return len(value.indices) == 1 and isinstance(run, tirx.Ramp) and str(run.stride) == "1"
+
+
+def _without_unused_names(body: tirx.Stmt) -> tirx.Stmt:
+    """The statements without values that TVM has put in the place of their names."""
+    while True:
+        uses: dict[tvm.ir.Var, int] = {}
+        bound: list[tvm.ir.Var] = []
+
+        def use(var: tvm.ir.Var, uses: dict[tvm.ir.Var, int] = uses) -> None:
+            uses[var] = uses.get(var, 0) + 1
+
+        def bind(statement: tirx.Bind | tirx.DeclBuffer, bound: list[tvm.ir.Var] = bound) -> None:
+            bound.append(_named(statement))
+
+        tvm_ffi.structural_walk(body, ((tvm.ir.Var, use), ((tirx.Bind, tirx.DeclBuffer), bind)))
+        unused = [var for var in bound if uses[var] == 1]
+        if not unused:
+            return body
+
+        def drop(statement: tirx.Bind | tirx.DeclBuffer, unused: list[tvm.ir.Var] = unused) -> tirx.Stmt:
+            gone = any(_named(statement).same_as(var) for var in unused)
+            return tirx.Evaluate(tirx.const(0, "int32")) if gone else statement
+
+        body = tvm_ffi.structural_map(body, ((tirx.Bind, tirx.DeclBuffer), drop))
+
+
+def _named(statement: tirx.Bind | tirx.DeclBuffer) -> tvm.ir.Var:
+    return statement.var if isinstance(statement, tirx.Bind) else statement.buffer
+
+
+def word_function() -> str:
+    """The definition of `edgetvm_word`."""
+    return f"""static inline int32_t {WORD_FUNCTION}(const int8_t *from)
+{{
+    int32_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}}
+"""
 
 
 def extreme_function(kind: str, dtype: str) -> str:

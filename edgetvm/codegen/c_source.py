@@ -6,7 +6,8 @@ import re
 
 import tvm
 
-from edgetvm.codegen.c_forms import LITERAL, Needs, extreme_function, for_c
+from edgetvm.codegen.acle import HEADER
+from edgetvm.codegen.c_forms import LITERAL, Needs, extreme_function, for_c, word_function
 from edgetvm.codegen.entry import ModelCode, kernel_prototype
 from edgetvm.codegen.lower import build
 
@@ -19,21 +20,55 @@ def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:
     needs = Needs()
     kernels = [for_c(kernel, needs) for kernel in code.kernels]
     text = build(kernels, target).inspect_source()
-    lines = [f'#include "{code.name}.h"', "", "#include <math.h>", "#include <stdbool.h>", "#include <string.h>", ""]
+    lines = [
+        f'#include "{code.name}.h"',
+        "",
+        *([HEADER] if needs.acle else []),
+        "#include <math.h>",
+        "#include <stdbool.h>",
+        "#include <string.h>",
+        "",
+    ]
     lines += [extreme_function(*extreme) for extreme in sorted(needs.extremes)]
+    lines += [word_function()] if needs.words else []
     lines += [kernel_prototype(code, kernel) + ";" for kernel in code.kernels]
+    views: set[str] = set()
+    functions: list[str] = []
     for kernel in code.kernels:
         signature, body = _function(text, kernel.name)
+        body, types = _alias_anything(body)
+        views |= types
         names = re.findall(r"(\w+)\s*(?:,|$)", signature)
         prototype = kernel_prototype(code, kernel)
         for position, name in enumerate(names):
             prototype = re.sub(rf"\bp{position}\b", name, prototype)
-        lines += ["", prototype, body]
+        functions += ["", prototype, body]
+    lines += [f"typedef {ctype} __attribute__((may_alias)) {_view(ctype)};" for ctype in sorted(views)]
+    lines += functions
 
     def literal(found: re.Match[str]) -> str:
         return f"({needs.literals[int(found.group(1))]})"
 
     return re.sub(rf"{LITERAL}(\d+)\(\)", literal, "\n".join(lines)) + "\n"
+
+
+def _alias_anything(body: str) -> tuple[str, set[str]]:
+    """The body with pointers to views of other types marked so, and the types of their elements.
+
+    Kernels view one buffer as several types, which C allows for bytes only.
+    """
+    views: set[str] = set()
+
+    def mark(found: re.Match[str]) -> str:
+        ctype, name = found.groups()
+        views.add(ctype)
+        return f"{_view(ctype)}* {name} = (({_view(ctype)}*)"
+
+    return re.sub(r"\b(int16_t|int32_t|int64_t)\* (\w+) = \(\(\1\*\)", mark, body), views
+
+
+def _view(ctype: str) -> str:
+    return f"edgetvm_{ctype.removesuffix('_t')}_view"
 
 
 def _function(text: str, name: str) -> tuple[str, str]:

@@ -166,19 +166,20 @@ class Machine:
 
 
 def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path | None = None) -> Machine:
-    """The machine that rules schedule for. Portable C has no vectors, whatever the target.
+    """The machine that rules schedule for. C has no vectors, whatever the target, but Arm's DSP instructions.
 
     Numbers of the recipe `own` replace those of the family.
     """
     processor = target.processor
-    family = "portable-c" if form == "c" else FAMILY[processor.arch]
+    features = llvm_features(processor) if processor.arch == "thumb" else frozenset()
+    dsp = "dsp" in features
+    family = "portable-c" if form == "c" and not dsp else FAMILY[processor.arch]
     recipe = load_recipe(schedules_dir() / family / "default.toml", optimize, own)
-    if family == "portable-c":
-        return Machine(0, 0, processor.cache_bytes, recipe)
+    if form == "c" or family == "portable-c":
+        return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
     products = (dot_of(processor), neon_of(processor), matrix_of(processor))
-    thumb = llvm_features(processor) if processor.arch == "thumb" else frozenset()
-    return Machine(*facts, recipe, *products, dsp="dsp" in thumb, helium="mve" in thumb, vcvtr="vfp2sp" in thumb)
+    return Machine(*facts, recipe, *products, dsp=dsp, helium="mve" in features, vcvtr="vfp2sp" in features)
 
 
 def dot_of(processor: Processor) -> str | None:

@@ -1,0 +1,50 @@
+"""C for Cortex-M with DSP: the instructions by arm_acle.h, the same bits, and no warning of a strict compiler."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edgetvm
+from tests.tools import require_tool
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2")
+CORE = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+
+
+@pytest.fixture(scope="module")
+def package(int8_digits: Path, compiled: Callable[..., edgetvm.Package]) -> edgetvm.Package:
+    return compiled(int8_digits, "qemu-mps2-an386", format="c")
+
+
+def test_the_same_bits(package: edgetvm.Package) -> None:
+    require_tool("qemu-system-arm")
+    assert package.verify(samples=2).integer_mismatches == 0
+
+
+def test_a_strict_compiler_takes_it(package: edgetvm.Package, tmp_path: Path) -> None:
+    compiler = require_tool("arm-none-eabi-gcc")
+    for source in sorted((package.path / "src").glob("*.c")):
+        command = [compiler, *CORE, *STRICT, f"-I{package.path / 'include'}", "-c", str(source)]
+        done = subprocess.run([*command, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_instructions_by_name(package: edgetvm.Package) -> None:
+    """No intrinsic of LLVM's is left, and no name that nothing uses."""
+    (text,) = (path.read_text() for path in (package.path / "src").glob("*_kernels.c"))
+    assert "#include <arm_acle.h>" in text
+    assert "__smlad(" in text
+    assert "llvm" not in text
+    for name in re.findall(r"^ +\w+\*? (\w+) = ", text, re.MULTILINE):
+        assert len(re.findall(rf"\b{name}\b", text)) > 1, name
+
+
+def test_cores_without_it_get_plain_c(int8_digits: Path, compiled: Callable[..., edgetvm.Package]) -> None:
+    package = compiled(int8_digits, "qemu-mps2-an385", format="c")
+    (text,) = (path.read_text() for path in (package.path / "src").glob("*_kernels.c"))
+    assert "arm_acle" not in text
