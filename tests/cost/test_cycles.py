@@ -218,4 +218,4 @@ def test_cores_differ(tmp_path: Path) -> None:
     loads, product = "ldr r0, [r1]; ldr r1, [r2]", "mla r0, r1, r2, r3"
     assert cycles(loads, tmp_path, "cortex-m0") == 4  # it pipelines none
     assert cycles(product, tmp_path, "cortex-m3") == 2
-    assert load_target("cortex-m7").processor.cycles == ()  # two at once, by rules that Arm keeps to itself
+    assert load_target("cortex-m7").processor.cycles == ()  # it works on two at once
