@@ -7,12 +7,13 @@ result. A product in Einstein's notation names axes, so that no tensor is transp
 from __future__ import annotations
 
 import string
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import tvm
 import tvm_ffi
 from tvm import relax
+
+from edgetvm.passes.uses import uses_of
 
 _PERMUTE = tvm.ir.Op.get("relax.permute_dims")
 _MATMUL = tvm.ir.Op.get("relax.matmul")
@@ -74,7 +75,7 @@ class AbsorbTransposes:
 def _products(func: relax.Function) -> dict[relax.Var, Product]:
     """The bindings that become products in Einstein's notation."""
     bound = {binding.var: binding.value for block in func.body.blocks for binding in block.bindings}
-    uses = _uses(func)
+    uses = uses_of(func)
     plain: dict[relax.Var, Product] = {}
     found: dict[relax.Var, Product] = {}
     for var, value in bound.items():
@@ -136,13 +137,3 @@ def _order(permute: tvm.ir.Call) -> list[int]:
 
 def _is(value: tvm.ir.Expr, op: tvm.ir.Op) -> bool:
     return isinstance(value, tvm.ir.Call) and value.op == op
-
-
-def _uses(func: relax.Function) -> Counter[relax.Var]:
-    """How often each variable is read."""
-    found: list[relax.Var] = []
-    for block in func.body.blocks:
-        for binding in block.bindings:
-            tvm_ffi.structural_walk(binding.value, (relax.Var, found.append))
-    tvm_ffi.structural_walk(func.body.body, (relax.Var, found.append))
-    return Counter(found)

@@ -10,6 +10,7 @@ from tvm import relax
 
 from edgetvm.cost.row_stages import STAGES, TILE
 from edgetvm.cost.row_windows import nests
+from edgetvm.passes.joined_function import is_kernel, joined_function
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ def _group(
     bindings = list(block.bindings)
     builder = relax.BlockBuilder(module)
     blocks: dict[str, tuple[tuple[int, ...], int]] = {}
-    calls = [binding for binding in bindings if _is_kernel(binding.value)]
+    calls = [binding for binding in bindings if is_kernel(binding.value)]
     for segment in segments:
         own = calls[segment.first : segment.end]
         kernels = [module[binding.value.args[0]] for binding in own]
         name = "_".join(["rows", *(binding.value.args[0].name_hint.removeprefix("fused_") for binding in own)])
-        function, outside = _function(own, segment.tile)
+        function, outside = joined_function(own, {TILE: segment.tile})
         joined = builder.add_func(function, name)  # the same as before, if one of equal structure was added
         blocks[joined.name_hint] = (tuple(len(nests(kernel)) for kernel in kernels), segment.tile)
         call = relax.Call(joined, outside, ret_ty=own[-1].var.ty)
@@ -57,29 +58,3 @@ def _group(
     body = relax.SeqExpr([relax.DataflowBlock(bindings)], main.body.body)
     builder.update_func(module.get_global_var("main"), relax.Function(main.params, body, main.ret_ty, attrs=main.attrs))
     return builder.get(), blocks
-
-
-def _is_kernel(value: tvm.ir.Expr) -> bool:
-    return isinstance(value, tvm.ir.Call) and value.op == tvm.ir.Op.get("relax.call_tir")
-
-
-def _function(bindings: Sequence[relax.Binding], tile: int) -> tuple[relax.Function, list[tvm.ir.Expr]]:
-    """What some bindings compute as a function of what they read, and that."""
-    values: dict[tvm.ir.Expr, relax.Var] = {}
-    results = {binding.var for binding in bindings}
-    copies = []
-    for binding in bindings:
-        call = binding.value
-        arguments = []
-        for argument in call.args[1].fields:
-            if argument not in values:
-                values[argument] = relax.Var(f"x{len(values)}", argument.ty)
-            arguments.append(values[argument])
-        last = binding is bindings[-1]
-        values[binding.var] = (relax.Var if last else relax.DataflowVar)(binding.var.name, binding.var.ty)
-        copies.append(relax.VarBinding(values[binding.var], relax.call_tir(call.args[0], arguments, binding.var.ty)))
-    result = values[bindings[-1].var]
-    outside = [value for value in values if value not in results]
-    body = relax.SeqExpr([relax.DataflowBlock(copies)], result)
-    attributes = tvm.ir.make_node("ir.DictAttrs", **{"Primitive": 1, TILE: tile})
-    return relax.Function([values[value] for value in outside], body, result.ty, attrs=attributes), outside

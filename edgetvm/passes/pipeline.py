@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import tvm
 from tvm import relax
@@ -17,6 +18,7 @@ from edgetvm.passes.elementwise_kernel import MarkElementwise
 from edgetvm.passes.half import ToHalf
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
+from edgetvm.passes.join_concat import join_concat
 from edgetvm.passes.join_rows import Segment, join_rows
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
@@ -83,15 +85,16 @@ def optimize(
         before = tvm.transform.Sequential(loop_passes())(live)
         after = relax.transform.FuseOps(fuse_opt_level=2)(before)
         fused = relax.transform.FuseTIR()(after)
+        grouped, joined = join_concat(fused)
     nodes: dict[relax.Var, tuple[str, ...]] = {}
     names: dict[relax.Var, tuple[str, ...]] = {}
     for block in before["main"].body.blocks:
         for binding in block.bindings:  # a second name for a value, as outputs have, is no node
             nodes[binding.var] = nodes.get(binding.value, named.get(binding.var.name, ()))
             names[binding.var] = names.get(binding.value, (binding.var.name,))
-    sources, computes = (trace_sources(after, fused, trace_sources(before, after, found)) for found in (nodes, names))
+    sources, computes = (_trace([before, after, fused, grouped, joined], found) for found in (nodes, names))
     floats = None if lowered is None else lowered.floats
-    return OptimizedModel(fused, sources, operators, computes, floats, model, dead)
+    return OptimizedModel(joined, sources, operators, computes, floats, model, dead)
 
 
 def with_rows(model: OptimizedModel, segments: Sequence[Segment]) -> OptimizedModel:
@@ -99,11 +102,17 @@ def with_rows(model: OptimizedModel, segments: Sequence[Segment]) -> OptimizedMo
     if not segments:
         return model
     grouped, joined = join_rows(model.module, segments)
-    sources, computes = (
-        trace_sources(grouped, joined, trace_sources(model.module, grouped, found))
-        for found in (model.sources, model.computes)
-    )
+    sources, computes = (_trace([model.module, grouped, joined], found) for found in (model.sources, model.computes))
     return replace(model, module=joined, sources=sources, computes=computes)
+
+
+def _trace(
+    modules: Sequence[tvm.IRModule], found: Mapping[relax.Var, tuple[str, ...]]
+) -> Mapping[relax.Var, tuple[str, ...]]:
+    """What is `found` of the bindings of the first module, of those of the last; each was fused from that before it."""
+    for before, after in pairwise(modules):
+        found = trace_sources(before, after, found)
+    return found
 
 
 def kernel_results(model: OptimizedModel) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.cost.row_stages import STAGES
+from edgetvm.schedule.concat_kernel import constants_of, join_parts, split_concat
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rounding_conversion import replace_rounding
 from edgetvm.schedule.row_kernel import schedule_rows
@@ -74,10 +75,13 @@ def schedule_module(
 
 
 def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
-    """Schedule one PrimFunc by the first rule that fits, or stage by stage if it has several."""
+    """Schedule one PrimFunc by the first rule that fits; stage by stage or part by part if it has several."""
     func = scalars_as_rows(func)
     if STAGES in func.attrs:
         return schedule_rows(func, machine, constants, schedule_kernel)
+    if parts := split_concat(func):
+        kernels = [schedule_kernel(part, machine, constants_of(func, part, constants)) for part in parts]
+        return join_parts(func, parts, kernels)
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
         inline_elementwise(sch)

@@ -11,6 +11,7 @@ from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal
 
 from edgetvm.schedule.apply import schedule_kernel
+from edgetvm.schedule.concat_kernel import constants_of, join_parts, split_concat
 from edgetvm.schedule.recipe import Machine, Recipe
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.simplify import inline_elementwise
@@ -37,6 +38,9 @@ def schedule_variants(
 
 def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: Constants) -> list[ScheduledKernel]:
     """One PrimFunc for each machine, by rules that lay constants out alike."""
+    if parts := split_concat(func):
+        alike = [schedule_alike(part, machines, constants_of(func, part, constants)) for part in parts]
+        return _joined(func, parts, list(zip(*alike, strict=True)))
     columns = shared_columns(func, machines[0].recipe, constants) if len(machines) > 1 else 0
     kernels: list[ScheduledKernel] = []
     for machine in machines:
@@ -45,6 +49,17 @@ def schedule_alike(func: tirx.PrimFunc, machines: Sequence[Machine], constants: 
             kernel = kernels[-1]
         kernels.append(kernel)
     return kernels
+
+
+def _joined(
+    func: tirx.PrimFunc, parts: Sequence[tirx.PrimFunc], kernels: Sequence[Sequence[ScheduledKernel]]
+) -> list[ScheduledKernel]:
+    """The kernels of the parts joined for each machine."""
+    joined: list[ScheduledKernel] = []
+    for number, own in enumerate(kernels):
+        same = number and all(a is b for a, b in zip(own, kernels[number - 1], strict=True))
+        joined.append(joined[-1] if same else join_parts(func, parts, own))
+    return joined
 
 
 def shared_columns(func: tirx.PrimFunc, recipe: Recipe, constants: Constants) -> int:

@@ -176,12 +176,7 @@ def _describe(
     if after is not None:
         last = facts.store_of(after)
         inner = list(after.iter_vars)
-        if (
-            last is None
-            or len(inner) != len(rows)
-            or facts.reduction_axes(after)
-            or not _writes_own_element(last, inner)
-        ):
+        if last is None or len(inner) != len(rows) or facts.reduction_axes(after):
             return None
         out, value, result = last, last.value, last.buffer
         for load in facts.loads(after):
@@ -196,7 +191,7 @@ def _describe(
         if _uses(value, inner):
             return None
     written = linear(out.indices, out.buffer.shape, inner)
-    if written is None:
+    if written is None or written[1][-1] not in (0, 1):
         return None
     kernel = DotKernel(
         extents=tuple(facts.extent(axis) for axis in outer),  # type: ignore[arg-type]

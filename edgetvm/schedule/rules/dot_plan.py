@@ -128,7 +128,7 @@ class DotPlan:
 def copy_limit(kernel: DotKernel, machine: Machine) -> int:
     """Bytes that a copy of rows takes at most, if one row does not need more: cache and arena must hold it."""
     read, written = kernel.x.buffer, kernel.out.buffer
-    elements = [math.prod(int(size) for size in buffer.shape) for buffer in (read, written)]
+    elements = math.prod(int(size) for size in read.shape), kernel.pixels * kernel.channels
     activations = elements[0] + elements[1] * (tvm.DataType(str(written.dtype)).bits // 8)
     return min(machine.recipe.dot_band_bytes, int(activations) // machine.recipe.dot_band_share)
 

@@ -33,6 +33,8 @@ def functions_apart(sch: Schedule, machine: Machine, constants: Constants) -> An
     kernel = dot_kernel(sch, tuple(constants))
     if kernel is None or machine.vector_bytes == 0 or str(kernel.out.buffer.dtype) != "float32":
         return None
+    if math.prod(int(extent) for extent in kernel.out.buffer.shape) != kernel.pixels * kernel.channels:
+        return None  # a slice of a result
     first = arithmetic_part(kernel)
     if first is None or first.same_as(kernel.value):
         return None

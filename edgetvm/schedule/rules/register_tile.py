@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tvm import s_tir, tirx
+from tvm import s_tir, sym, tirx
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import LoopRV, SBlockRV
 
@@ -137,14 +137,17 @@ def _position(sch: Schedule, blocks: list[SBlockRV], wanted: SBlockRV) -> int:
 
 
 def _identity(block: s_tir.SBlock) -> bool:
-    """Whether the block writes element (i, j, ...) in iteration (i, j, ...) and reduces nothing."""
+    """Whether the block writes element (i, j, ...), or one a constant further, in iteration (i, j, ...); no sums."""
     store = facts.store_of(block)
     if store is None or facts.reduction_axes(block) or len(store.indices) != len(block.iter_vars):
         return False
-    return all(
-        index.same_as(axis.var) or facts.extent(axis) == 1
+    analyzer = sym.Analyzer()
+    moved = (
+        analyzer.simplify(index - axis.var)
         for index, axis in zip(store.indices, block.iter_vars, strict=True)
+        if facts.extent(axis) > 1
     )
+    return all(isinstance(by, tirx.IntImm) for by in moved)
 
 
 def _flatten_rows(sch: Schedule, main: SBlockRV, out: SBlockRV) -> bool:
