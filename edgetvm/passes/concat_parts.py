@@ -54,7 +54,8 @@ def concat_parts(func: tirx.PrimFunc) -> tuple[Part, ...]:
 
 def _behind(buffer: tirx.Buffer, before: Sequence[tirx.Stmt]) -> tuple[tirx.Stmt, ...]:
     """Those of the loops `before` that compute a buffer, and what they read, in order."""
-    needed, found = {buffer}, []
+    needed = {buffer}
+    found: list[tirx.Stmt] = []
     for nest in reversed(before):
         if needed.intersection(stored_in(nest)):
             found.insert(0, nest)
