@@ -1,6 +1,6 @@
 # make demo    compile the bundled model for three targets, run it on each, print one table
 # make test    lint, types, every test but the slow ones
-# make bench   tables against peers, then the slow tests: whole models, all of ONNX's backend tests
+# make bench   tables against peers and of tiles, then the slow tests: whole models, all of ONNX's backend tests
 # make format  rewrite sources in the project's format
 #
 # Each sets up .venv and, where root or sudo allows, the emulators.
@@ -37,6 +37,7 @@ bench:
 	@tools/setup_system.sh $(EMULATORS) $(COMPILERS) llvm-mca-19
 	$(BIN)/python tools/compare_peers.py
 	$(BIN)/python tools/compare_peers_arm.py
+	$(BIN)/python tools/enumerate_tiles.py
 	$(BIN)/python tools/onnx_backend_tests.py
 	$(BIN)/python -m pytest -m slow -rA
 

@@ -91,8 +91,10 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
         except ScheduleError:
             continue  # TVM refused a step: a simpler rule gives a slower kernel, never a wrong one
         if isinstance(answer, Loops):
-            func = _finish(answer.func, machine)
-            return ScheduledKernel(func, rule.__name__, answer.packing, before, overwrites=answer.overwrites)
+            func, packing = _finish(answer.func, machine), answer.packing
+            return ScheduledKernel(
+                func, rule.__name__, packing, before, overwrites=answer.overwrites, tiles=answer.tiles
+            )
         if answer is not None:
             return ScheduledKernel(_finish(sch.mod["main"], machine), rule.__name__, answer)
     return ScheduledKernel(func.with_attr("global_symbol", "main"), "unscheduled")

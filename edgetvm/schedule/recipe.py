@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgetvm.errors import TargetError
 from edgetvm.resources import schedules_dir
+from edgetvm.schedule.types import TileSize
 from edgetvm.target.tvm_target import llvm_features
 from edgetvm.target.types import Processor, Target
 
@@ -58,7 +59,7 @@ class Recipe:
     window_tile           operations that a tile of a float depthwise convolution costs: loops and addresses
     neon_columns          channels of a panel of weights at most where NEON has no dot product: a power of two
     neon_epilogue         instructions that 100 of its outputs cost besides their products
-    neon_epilogue_eight   the same where four sums are added up for an output
+    neon_loads            loads of one unrolled body at most
     neon_tile             instructions that such a tile costs: loops and addresses
     depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
     helium_pixels         pixels of a tile of sums at most, on Helium
@@ -121,7 +122,7 @@ class Recipe:
     window_tile: int = 0
     neon_columns: int = 0
     neon_epilogue: int = 0
-    neon_epilogue_eight: int = 0
+    neon_loads: int = 0
     neon_tile: int = 0
     depthwise_pixels: int = 0
     helium_pixels: int = 0
@@ -158,6 +159,7 @@ class Machine:
     dsp: bool = False  # Arm's instructions on two words of 16 bits in a register
     helium: bool = False  # Arm's vectors for microcontrollers, MVE
     vcvtr: bool = False  # a float to the nearest integer, in a 32-bit register
+    tile: TileSize | None = None  # of the kernel at hand, where its rule does not choose
     columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
 
     def lanes(self, element_bytes: int) -> int:

@@ -25,6 +25,27 @@ class Packing(Protocol):
 
 
 @dataclass(frozen=True)
+class TileSize:
+    """`pixels` x `columns` sums that are in registers at once.
+
+    `by_eight` is a form of products on NEON without dot product: see `neon_products.Form`.
+    """
+
+    pixels: int
+    columns: int
+    by_eight: bool = False
+
+
+# The tiles that a rule can write a kernel in, each with its cost in closed form: operations or instructions.
+Tiles: TypeAlias = Mapping[TileSize, float]
+
+
+def pick(tiles: Tiles, fixed: TileSize | None) -> TileSize:
+    """The one that was fixed, if it is among them, else the first of the cheapest."""
+    return fixed if fixed is not None and fixed in tiles else min(tiles, key=tiles.__getitem__)
+
+
+@dataclass(frozen=True)
 class Loops:
     """What a rule gives that writes its loops itself instead of transforming those of the schedule.
 
@@ -35,6 +56,7 @@ class Loops:
     func: tirx.PrimFunc
     packing: Mapping[int, Packing]
     overwrites: tuple[int, ...] = ()
+    tiles: Tiles = field(default_factory=dict)
 
 
 # A rule's answer: written loops; or of a transformed schedule, how constant operands are laid out; or that the
@@ -50,6 +72,7 @@ class ScheduledKernel:
     blocks, in which elements keep their order of being read and written; `func` itself if the rule left it so.
     `leads` is for kernels that go by rows: the bytes by which the output must begin before the input of that
     position if it is written over what was read of it. `overwrites` is that of `Loops`.
+    `tiles` are those that the rule chose from, if it counts them: `Machine.tile` fixes another one.
     """
 
     func: tirx.PrimFunc
@@ -58,6 +81,7 @@ class ScheduledKernel:
     written_from: tirx.PrimFunc | None = None
     leads: Mapping[int, int] = field(default_factory=dict)
     overwrites: tuple[int, ...] = ()
+    tiles: Tiles = field(default_factory=dict)
 
     @property
     def blocks(self) -> tirx.PrimFunc:

@@ -18,7 +18,7 @@ from edgetvm.schedule.rules.depthwise_window import Lines, Run, lines_of, runs_o
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
 from edgetvm.schedule.rules.float_epilogue import FloatEpilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
-from edgetvm.schedule.types import Constants, Loops
+from edgetvm.schedule.types import Constants, Loops, TileSize, pick
 
 FLOAT_BYTES = 4
 
@@ -34,13 +34,14 @@ def channel_window(sch: Schedule, machine: Machine, constants: Constants) -> Loo
         return None
     code = Code()
     lines = lines_of(kernel, copied=False)
-    pixels = pixels_at_a_time(kernel, machine)
+    tiles = window_tiles(kernel, machine)
+    pixels = pick(tiles, machine.tile).pixels
     _Writer(code, kernel, rows_of(code, kernel, kernel.w), lines, pixels, machine).write()
-    return Loops(sch.mod["main"].with_body(code.statement()), {})
+    return Loops(sch.mod["main"].with_body(code.statement()), {}, tiles)
 
 
-def pixels_at_a_time(kernel: DotKernel, machine: Machine) -> int:
-    """Pixels of a tile, with which a row costs the fewest operations: a product or a load, whichever are more."""
+def window_tiles(kernel: DotKernel, machine: Machine) -> dict[TileSize, float]:
+    """Pixels by a vector of channels, and the operations of a row: products or loads, whichever are more."""
     taps, width = kernel.taps[0] * kernel.taps[1], kernel.extents[2]
     free = machine.vector_registers - machine.recipe.spare_registers
     most = min(machine.recipe.unrolled_operations // taps, free - taps if _weights_stay(kernel, machine) else free)
@@ -53,7 +54,8 @@ def pixels_at_a_time(kernel: DotKernel, machine: Machine) -> int:
             total += times * (max(size * taps, len(seen) * kernel.taps[0]) + size + machine.recipe.window_tile)
         return total
 
-    return min(range(1, max(min(most, width), 1) + 1), key=lambda count: (cost(count), count))
+    lanes = machine.lanes(FLOAT_BYTES)
+    return {TileSize(count, lanes): cost(count) for count in range(1, max(min(most, width), 1) + 1)}
 
 
 def _weights_stay(kernel: DotKernel, machine: Machine) -> bool:

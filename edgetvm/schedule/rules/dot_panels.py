@@ -36,4 +36,4 @@ def plan_panels(kernel: DotKernel, instruction: DotInstruction, machine: Machine
     copied = kernel.border is not None or window.length % GROUP != 0
     if kernel.border is None and kernel.taps == (1, 1):
         kernel = fold_rows(kernel, pixels)
-    return DotPlan(kernel, window, instruction, DotTile(pixels, vectors, instruction.lanes), machine, copied)
+    return DotPlan(kernel, window, instruction, DotTile(pixels, vectors, instruction.lanes), machine, copied, {})

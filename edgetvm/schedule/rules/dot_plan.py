@@ -13,13 +13,14 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_border import Border
 from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import Access, DotKernel
-from edgetvm.schedule.rules.dot_shape import DotTile, choose_dot_tile
+from edgetvm.schedule.rules.dot_shape import DotTile, dot_tile_of, dot_tiles
 from edgetvm.schedule.rules.dot_window import GROUP, Window, window_of
+from edgetvm.schedule.types import Tiles, pick
 
 
 @dataclass(frozen=True)
 class DotPlan:
-    """The kernel, how it is tiled, and whether activations are copied before they are read.
+    """The kernel, how it is tiled and might have been, and whether activations are copied before they are read.
 
     Rows are copied with their border and as the instruction wants them, or where the depth leaves part of a
     group: what lies behind a copied run may then be read.
@@ -31,6 +32,7 @@ class DotPlan:
     tile: DotTile
     machine: Machine
     copied: bool
+    tiles: Tiles
 
     @property
     def packing(self) -> Panels:
@@ -137,10 +139,11 @@ def plan_of(kernel: DotKernel, instruction: DotInstruction, machine: Machine) ->
     """Decide everything."""
     window = window_of(kernel, instruction.unit)
     copied = kernel.border is not None or window.length % GROUP != 0
-    tile = choose_dot_tile(kernel, window, instruction, machine)
+    tiles = dot_tiles(kernel, window, instruction, machine)
+    tile = dot_tile_of(pick(tiles, machine.tile), instruction.lanes)
     if kernel.border is None and kernel.taps == (1, 1):
         kernel = fold_rows(kernel, tile.pixels)
-    return DotPlan(kernel, window, instruction, tile, machine, copied)
+    return DotPlan(kernel, window, instruction, tile, machine, copied, tiles)
 
 
 def fold_rows(kernel: DotKernel, pixels: int) -> DotKernel:

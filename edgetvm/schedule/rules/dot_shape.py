@@ -9,6 +9,7 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_window import Window
+from edgetvm.schedule.types import TileSize
 
 REGISTERS = 32  # of which the recipe tells how many are spare
 
@@ -26,25 +27,29 @@ class DotTile:
         return self.vectors * self.lanes
 
 
-def choose_dot_tile(kernel: DotKernel, window: Window, instruction: DotInstruction, machine: Machine) -> DotTile:
-    """The tile with the fewest instructions for the whole kernel among those that the registers hold."""
+def dot_tiles(
+    kernel: DotKernel, window: Window, instruction: DotInstruction, machine: Machine
+) -> dict[TileSize, float]:
+    """Tiles that the registers hold, and the instructions of the kernel in each."""
     vectors = -(-kernel.channels // instruction.lanes)
     row, spare = kernel.extents[-1], machine.recipe.dot_spare_registers * machine.vector_registers // REGISTERS
-    best: tuple[float, DotTile] | None = None
+    tiles: dict[TileSize, float] = {}
     for height in range(1, min(row, machine.recipe.max_rows) + 1):
         for width in range(1, min(vectors, machine.recipe.max_vectors) + 1):
             if registers(height, width, window, instruction) > machine.vector_registers - spare:
                 continue
-            cost = sum(
+            tiles[TileSize(height, width * instruction.lanes)] = sum(
                 count_rows * count_panels * _tile_cost(rows, wide, window, instruction, machine)
                 for rows, count_rows in ((height, row // height), (row % height, 1))
                 for wide, count_panels in ((width, vectors // width), (vectors % width, 1))
                 if rows and wide
             )
-            if best is None or cost < best[0]:
-                best = (cost, DotTile(height, width, instruction.lanes))
-    assert best is not None
-    return best[1]
+    return tiles
+
+
+def dot_tile_of(size: TileSize, lanes: int) -> DotTile:
+    """The same in vectors of `lanes`."""
+    return DotTile(size.pixels, size.columns // lanes, lanes)
 
 
 def registers(pixels: int, vectors: int, window: Window, instruction: DotInstruction) -> int:

@@ -7,6 +7,7 @@ second loop finishes the result where it lies, whole vectors at a time.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import tvm
 import tvm_ffi
@@ -44,7 +45,7 @@ def functions_apart(sch: Schedule, machine: Machine, constants: Constants) -> An
         answer = rule(part, machine, constants)
         if isinstance(answer, Loops):
             body = tirx.SeqStmt([answer.func.body, _finish(kernel, first, machine)])
-            return Loops(answer.func.with_body(body), answer.packing)
+            return replace(answer, func=answer.func.with_body(body))
     return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.types import TileSize, pick
 
 FLOAT_BYTES = 4
 
@@ -54,13 +55,22 @@ class MatrixPlan:
 
 
 def matrix_plan(kernel: DotKernel, machine: Machine) -> MatrixPlan:
-    """The tile with the fewest operations in closed form.
+    """The tile with the fewest operations in closed form."""
+    tile = pick(matrix_tiles(kernel, machine), machine.tile)
+    lanes = _lanes(kernel.channels, machine)
+    weights = math.prod(kernel.taps) * kernel.depth * kernel.channels * FLOAT_BYTES
+    panels_first = bool(machine.cache_bytes) and weights > machine.cache_bytes[-1] // 2
+    return MatrixPlan(kernel, machine, tile.pixels, tile.columns, lanes, _group(lanes, machine), panels_first)
+
+
+def matrix_tiles(kernel: DotKernel, machine: Machine) -> dict[TileSize, float]:
+    """Tiles that the registers hold, and the operations of the kernel in each.
 
     A step of the sum costs a multiply-add for each vector of sums, never fewer than `least_accumulators`, which hide
     their latency, and a part of the loads of weights and activations, which run beside them.
     """
     lanes, recipe, registers = _lanes(kernel.channels, machine), machine.recipe, machine.vector_registers
-    group = lanes if machine.neon else 1
+    group = _group(lanes, machine)
     row, length = kernel.extents[2], math.prod(kernel.taps) * kernel.depth
     channels = sum(vector_lengths(kernel.channels, lanes))
     vectors = -(-channels // lanes)
@@ -75,17 +85,19 @@ def matrix_plan(kernel: DotKernel, machine: Machine) -> MatrixPlan:
         step += (activations + recipe.matrix_weights * width) / max(recipe.matrix_loads, 1)
         return step * length + recipe.matrix_epilogue * height * width + recipe.matrix_tile
 
-    def cost(tile: tuple[int, int]) -> float:
-        height, columns = tile[0], tile[1] * lanes
+    def cost(height: int, columns: int) -> float:
         panels = _pieces(channels, columns)
         return sum(m * n * tile_cost(h, c / lanes) for h, m in _pieces(row, height) for c, n in panels)
 
     heights = range(1, min(row, max(recipe.max_rows, 1)) + 1)
-    tiles = [(h, w) for h in heights for w in range(1, min(vectors, recipe.max_vectors) + 1) if fits(h, w)]
-    pixels, wide = min(tiles, key=cost)
-    weights = length * kernel.channels * FLOAT_BYTES
-    panels_first = bool(machine.cache_bytes) and weights > machine.cache_bytes[-1] // 2
-    return MatrixPlan(kernel, machine, pixels, min(wide * lanes, channels), lanes, group, panels_first)
+    widths = range(1, min(vectors, recipe.max_vectors) + 1)
+    fitting = [(h, min(w * lanes, channels)) for h in heights for w in widths if fits(h, w)]
+    return {TileSize(*tile): cost(*tile) for tile in fitting}
+
+
+def _group(lanes: int, machine: Machine) -> int:
+    """Activations of a pixel that one load brings."""
+    return lanes if machine.neon else 1
 
 
 def _lanes(channels: int, machine: Machine) -> int:

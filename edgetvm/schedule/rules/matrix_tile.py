@@ -14,7 +14,7 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import rows_of
 from edgetvm.schedule.rules.depthwise_window import lines_of
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
-from edgetvm.schedule.rules.matrix_plan import MatrixPlan, matrix_plan
+from edgetvm.schedule.rules.matrix_plan import MatrixPlan, matrix_plan, matrix_tiles
 from edgetvm.schedule.rules.matrix_writer import MatrixWriter, Weights
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
@@ -41,4 +41,4 @@ def write_loops(sch: Schedule, kernel: DotKernel, plan: MatrixPlan) -> Loops:
     MatrixWriter(code, plan, rows_of(code, kernel, packed), lines_of(kernel, copied=False), weights).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: plan.packing})
+    return Loops(written, {position: plan.packing}, matrix_tiles(kernel, plan.machine))

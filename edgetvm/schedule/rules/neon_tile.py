@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tvm import tirx
@@ -19,7 +19,7 @@ from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form, Tile
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.write_code import Code, Offset, shuffle
-from edgetvm.schedule.types import Answer, Constants, Loops
+from edgetvm.schedule.types import Answer, Constants, Loops, Tiles, TileSize, pick
 
 SPARE = 16  # bytes behind the last activation of a copy, which a load may touch
 VECTOR = 16
@@ -42,6 +42,7 @@ class Plan:
     loads: list[tuple[int, int, list[Load]]]
     panels: Panels
     strip: Strip
+    tiles: Tiles = field(default_factory=dict)
     shared: bool = False
 
 
@@ -66,7 +67,7 @@ def write_loops(func: tirx.PrimFunc, position: int, plan: Plan) -> Loops:
     Writer(plan, code, packed, rows_of(code, kernel, packed)).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: plan.panels})
+    return Loops(written, {position: plan.panels}, plan.tiles)
 
 
 def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequence[np.ndarray]) -> Plan:
@@ -76,22 +77,23 @@ def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequenc
     shared = bool(recipe.parallel_operations) and kernel.products // GROUP >= recipe.parallel_operations
     strip = strip_of(kernel, machine, window.length % GROUP != 0, recipe.thread_bands if shared else 1)
     pixels = kernel.extents[2] if kernel.extents[0] * kernel.extents[1] > 1 else kernel.pixels
-    best: tuple[float, int, int, Form] | None = None
+    tiles: dict[TileSize, float] = {}
     for form in (Form(by_eight=True), Form(by_eight=False)):
         if form.by_eight and window.length % VECTOR and not strip.copied:
             continue
         for columns in (GROUP << n for n in range((recipe.neon_columns // GROUP).bit_length())):
-            for rows in range(1, recipe.max_rows + 1):
+            for rows in range(1, min(recipe.max_rows, pixels) + 1):
                 cost = tile_cost(form, rows, columns, kernel, window, pixels, machine)
-                if cost is not None and (best is None or cost < best[0] - 1e-9):
-                    best = (cost, rows, columns, form)
-    assert best is not None
-    _, rows, columns, form = best
+                if cost is not None:
+                    tiles[TileSize(rows, columns, form.by_eight)] = cost
+    tile = pick(tiles, machine.tile)
+    rows, columns, form = tile.pixels, tile.columns, Form(tile.by_eight)
     panels = Panels(columns, form.group, window.joined)
     chain = form.longest_chain([panels.pack(array) for array in weights])
-    most = max(recipe.unrolled_operations * 8 // (rows * columns), GROUP)
+    multiplied = 2 * recipe.unrolled_operations // (rows * columns)
+    most = min(multiplied, recipe.neon_loads // (rows + columns)) * (VECTOR // GROUP)
     loads = loads_of(window, VECTOR // GROUP, strip.copied, most)
-    return Plan(kernel, neon, form, rows, columns, chain, window, loads, panels, strip, shared)
+    return Plan(kernel, neon, form, rows, columns, chain, window, loads, panels, strip, tiles, shared)
 
 
 def tile_cost(
@@ -100,18 +102,18 @@ def tile_cost(
     """Instructions a product in closed form; None where the registers do not suffice."""
     rows = min(rows, pixels)
     registers = form.registers(rows, columns)
-    spare = rows + 3 if form.by_eight else 2 * (columns // 4) + 4
-    if registers + spare > machine.vector_registers:
+    weights = 3 if form.by_eight else 2 * (columns // 4) + 4
+    # LLVM loads the activations of two steps at once, where pixels do not share them.
+    activations = rows + window.shared - 1 if window.shared > 1 else 2 * rows
+    if registers + weights + activations > machine.vector_registers:
         return None
     length = -(-window.length // form.group) * form.group * window.runs
-    vectors = columns * length / VECTOR  # of weights, loaded for a tile
     products = rows * columns * length
-    inner = products / 8 * 1.5 + vectors + rows * length / VECTOR
+    # Two multiplications are added at once; one load brings two vectors.
+    inner = products / 8 * 1.5 + (columns + rows) * length / VECTOR / 2
     if not form.by_eight:
         inner += rows * length / 4
-    recipe = machine.recipe
-    percent = recipe.neon_epilogue_eight if form.by_eight else recipe.neon_epilogue
-    outer = rows * (columns * percent / 100) + recipe.neon_tile
+    outer = rows * columns * machine.recipe.neon_epilogue / 100 + machine.recipe.neon_tile
     wanted = -(-kernel.channels // columns) * columns / kernel.channels
     tiles = -(-pixels // rows)
     # A short last tile costs as much as a whole one, less what it does not load and add.

@@ -8,34 +8,34 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_shape import DotTile
 from edgetvm.schedule.rules.dot_window import Window
+from edgetvm.schedule.types import TileSize
 
 LANES = 4
 DEPTH = 8  # products that one lane gets at a time
 
 
-def choose_smmla_tile(kernel: DotKernel, window: Window, machine: Machine, paired: bool, columns: int = 0) -> DotTile:
-    """The tile with the fewest instructions for the whole kernel among those that the registers hold.
+def smmla_tiles(
+    kernel: DotKernel, window: Window, machine: Machine, paired: bool, columns: int = 0
+) -> dict[TileSize, float]:
+    """Tiles that the registers hold, and the instructions of the kernel in each.
 
     `paired` tells that weights lie as the instruction wants them; `columns`, if given, how many channels it has.
     """
     vectors, row = -(-kernel.channels // LANES), kernel.extents[-1]
     widths = [columns // LANES] if columns else list(range(1, min(vectors, machine.recipe.max_vectors) + 1))
-    best: tuple[float, DotTile] | None = None
+    tiles: dict[TileSize, float] = {}
     for height in range(1, min(row, machine.recipe.max_rows) + 1):
         for width in widths:
             # One pixel must do, whatever the panel.
             if height > 1 and registers(height, width) > machine.vector_registers - machine.recipe.dot_spare_registers:
                 continue
-            cost = sum(
+            tiles[TileSize(height, width * LANES)] = sum(
                 count_rows * count_panels * _tile_cost(rows, wide, window, machine, paired)
                 for rows, count_rows in ((height, row // height), (row % height, 1))
                 for wide, count_panels in ((width, vectors // width), (vectors % width, 1))
                 if rows and wide
             )
-            if best is None or cost < best[0]:
-                best = (cost, DotTile(height, width, LANES))
-    assert best is not None
-    return best[1]
+    return tiles
 
 
 def registers(pixels: int, vectors: int) -> int:

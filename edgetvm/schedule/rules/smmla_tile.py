@@ -19,12 +19,13 @@ from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_instruction import DotInstruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import DotPlan, fold_rows
+from edgetvm.schedule.rules.dot_shape import dot_tile_of
 from edgetvm.schedule.rules.dot_sums import TilePlace
 from edgetvm.schedule.rules.dot_tile import DotWriter, write_loops
 from edgetvm.schedule.rules.dot_window import GROUP, window_of
-from edgetvm.schedule.rules.smmla_shape import DEPTH, LANES, choose_smmla_tile, pays
+from edgetvm.schedule.rules.smmla_shape import DEPTH, LANES, pays, smmla_tiles
 from edgetvm.schedule.rules.smmla_sums import SMMLA, SmmlaWriter
-from edgetvm.schedule.types import Constants, Loops
+from edgetvm.schedule.types import Constants, Loops, pick
 
 LOADED_GROUPS = 4  # of four activations of one pixel, by one load
 
@@ -53,7 +54,7 @@ def smmla_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     if kernel is None or not can_lift(kernel.value):
         return None
     plan = plan_pairs(kernel, machine)
-    if not pays(plan.window, plan.tile, plan.paired):
+    if not pays(plan.window, dot_tile_of(pick(plan.tiles, None), LANES), plan.paired):
         return None
     return write_loops(sch, kernel, plan, _PairWriter)
 
@@ -66,10 +67,11 @@ def plan_pairs(kernel: DotKernel, machine: Machine) -> PairPlan:
     copied = kernel.border is not None or window.length % (DEPTH if paired else GROUP) != 0
     if paired:
         window = replace(window, length=-(-window.length // DEPTH) * DEPTH)
-    tile = choose_smmla_tile(kernel, window, machine, paired, machine.columns)
+    tiles = smmla_tiles(kernel, window, machine, paired, machine.columns)
+    tile = dot_tile_of(pick(tiles, machine.tile), LANES)
     if kernel.border is None and kernel.taps == (1, 1):
         kernel = fold_rows(kernel, tile.pixels)
-    return PairPlan(kernel, window, instruction, tile, machine, copied, paired)
+    return PairPlan(kernel, window, instruction, tile, machine, copied, tiles, paired)
 
 
 @dataclass(frozen=True)
