@@ -58,7 +58,8 @@ class Recipe:
     half_vectors          channels, in vectors of 64 bytes, below which vectors of 32 bytes may fit them better
     window_tile           operations that a tile of a float depthwise convolution costs: loops and addresses
     neon_columns          channels of a panel of weights at most where NEON has no dot product: a power of two
-    neon_epilogue         instructions that 100 of its outputs cost besides their products
+    neon_epilogue         instructions of the epilogue of four outputs, in 32 bits
+    neon_narrow           instructions that narrow and store up to eight outputs
     neon_loads            loads of one unrolled body at most
     neon_tile             instructions that such a tile costs: loops and addresses
     depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
@@ -122,6 +123,7 @@ class Recipe:
     window_tile: int = 0
     neon_columns: int = 0
     neon_epilogue: int = 0
+    neon_narrow: int = 0
     neon_loads: int = 0
     neon_tile: int = 0
     depthwise_pixels: int = 0

@@ -94,7 +94,7 @@ class Tile:
 
         Weights lie from element `at` on. Activations are read as 4, 8 or 16.
         """
-        size = 4 if length <= 4 else 8 if length <= 8 else 16
+        size = next(size for size in (4, 8, 16) if size >= max(length, self.form.step))
         name = self.code.let
         rows = [name("a", load(x, place, size)) for place in places]
         steps = -(-length // self.form.step)

@@ -113,7 +113,10 @@ def tile_cost(
     inner = products / 8 * 1.5 + (columns + rows) * length / VECTOR / 2
     if not form.by_eight:
         inner += rows * length / 4
-    outer = rows * columns * machine.recipe.neon_epilogue / 100 + machine.recipe.neon_tile
+    joined = 3 if form.by_eight else 1  # additions of neighbours that make four outputs of partial sums
+    fours, eights = columns // 4, -(-columns // 8)
+    recipe = machine.recipe
+    outer = rows * (fours * (joined + recipe.neon_epilogue) + eights * recipe.neon_narrow) + recipe.neon_tile
     wanted = -(-kernel.channels // columns) * columns / kernel.channels
     tiles = -(-pixels // rows)
     # A short last tile costs as much as a whole one, less what it does not load and add.
