@@ -37,7 +37,7 @@ def channel_window(sch: Schedule, machine: Machine, constants: Constants) -> Loo
     tiles = window_tiles(kernel, machine)
     pixels = pick(tiles, machine.tile).pixels
     _Writer(code, kernel, rows_of(code, kernel, kernel.w), lines, pixels, machine).write()
-    return Loops(sch.mod["main"].with_body(code.statement()), {}, tiles)
+    return Loops(sch.mod["main"].with_body(code.statement()), {}, tiles=tiles)
 
 
 def window_tiles(kernel: DotKernel, machine: Machine) -> dict[TileSize, float]:

@@ -43,7 +43,7 @@ def write_loops(sch: Schedule, kernel: DotKernel, plan: DotPlan, writer: type[Do
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func, {position: plan.packing}, plan.tiles)
+    return Loops(func, {position: plan.packing}, tiles=plan.tiles)
 
 
 @dataclass(frozen=True)

@@ -41,4 +41,4 @@ def write_loops(sch: Schedule, kernel: DotKernel, plan: MatrixPlan) -> Loops:
     MatrixWriter(code, plan, rows_of(code, kernel, packed), lines_of(kernel, copied=False), weights).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: plan.packing}, matrix_tiles(kernel, plan.machine))
+    return Loops(written, {position: plan.packing}, tiles=matrix_tiles(kernel, plan.machine))

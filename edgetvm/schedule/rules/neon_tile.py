@@ -67,7 +67,7 @@ def write_loops(func: tirx.PrimFunc, position: int, plan: Plan) -> Loops:
     Writer(plan, code, packed, rows_of(code, kernel, packed)).write()
     params = [packed if i == position else param for i, param in enumerate(func.params)]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: plan.panels}, plan.tiles)
+    return Loops(written, {position: plan.panels}, tiles=plan.tiles)
 
 
 def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequence[np.ndarray]) -> Plan:
