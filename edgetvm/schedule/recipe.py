@@ -172,13 +172,14 @@ class Machine:
 def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path | None = None) -> Machine:
     """The machine that rules schedule for. C has no vectors, whatever the target, but Arm's DSP instructions.
 
-    Numbers of the recipe `own` replace those of the family.
+    Numbers of the processor's recipe, if it has one, replace those of its family, and those of `own` both.
     """
     processor = target.processor
     features = llvm_features(processor) if processor.arch == "thumb" else frozenset()
     dsp = "dsp" in features
     family = "portable-c" if form == "c" and not dsp else FAMILY[processor.arch]
-    recipe = load_recipe(schedules_dir() / family / "default.toml", optimize, own)
+    core = schedules_dir() / family / f"{processor.name}.toml"
+    recipe = load_recipe(schedules_dir() / family / "default.toml", optimize, core if core.is_file() else None, own)
     if form == "c" or family == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
@@ -208,16 +209,19 @@ def matrix_of(processor: Processor) -> str | None:
     return "smmla" if processor.arch == "aarch64" and "i8mm" in llvm_features(processor) else None
 
 
-def load_recipe(path: Path, optimize: str = "balanced", own: Path | None = None) -> Recipe:
+def load_recipe(path: Path, optimize: str = "balanced", *others: Path | None) -> Recipe:
     """Read a recipe: one table a number, with `value` and `why`, and where it differs `size` and `speed`.
 
-    What the recipe `own` has replaces what `path` has. Raises TargetError that names the file and the key.
+    What each of the `others` that is given has replaces what is before it. Raises TargetError that names the file
+    and the key.
     """
     numbers = _numbers(path, optimize)
     for field in fields(Recipe):
         if field.default is MISSING and field.name not in numbers:
             raise TargetError(f"recipe {path}: missing key '{field.name}'")
-    return Recipe(**numbers | (_numbers(own, optimize) if own else {}))
+    for other in others:
+        numbers |= _numbers(other, optimize) if other else {}
+    return Recipe(**numbers)
 
 
 def _numbers(path: Path, optimize: str) -> dict[str, int]:

@@ -38,8 +38,16 @@ def test_numbers_that_divide_are_there(family: str) -> None:
 def test_an_own_recipe_replaces_what_it_has(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text('[max_rows]\nvalue = 3\nsize = 2\nwhy = "a trial"\n')
-    assert load_recipe(SHIPPED[0], own=own) == replace(load_recipe(SHIPPED[0]), max_rows=3)
+    assert load_recipe(SHIPPED[0], "balanced", own) == replace(load_recipe(SHIPPED[0]), max_rows=3)
     assert load_recipe(SHIPPED[0], "size", own).max_rows == 2
+
+
+def test_a_core_differs_from_its_family_in_what_its_own_recipe_has() -> None:
+    folder = schedules_dir() / "cortex-m"
+    family, differs = folder / "default.toml", folder / "cortex-m55.toml"
+    assert machine_for(load_target("cortex-m4"), "library").recipe == load_recipe(family)
+    assert machine_for(load_target("cortex-m55"), "library").recipe == load_recipe(family, "balanced", differs)
+    assert load_recipe(family) != load_recipe(family, "balanced", differs)
 
 
 def test_a_family_without_a_number_that_all_need_is_refused(tmp_path: Path) -> None:
@@ -69,7 +77,7 @@ def test_wrong_recipes_are_refused(change: object, words: str, tmp_path: Path) -
     path = tmp_path / "mine.toml"
     path.write_text(change(SHIPPED[0].read_text()))  # type: ignore[operator]
     with pytest.raises(TargetError, match=r"mine\.toml") as caught:
-        load_recipe(SHIPPED[0], own=path)
+        load_recipe(SHIPPED[0], "balanced", path)
     assert words in caught.value.message
 
 
