@@ -61,8 +61,11 @@ def test_a_killed_process_is_an_error_of_one_line() -> None:
         share_out(10, work, 2)
 
 
+# What runs in the background of a shell without job control ignores SIGINT, and so does all that it starts.
 INTERRUPTED = """
+import signal
 import time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from edgetvm.codegen.processes import share_out
 print("begun", flush=True)
 share_out(1000, lambda number: time.sleep(0.1), 3)
