@@ -49,13 +49,13 @@ def load(image: Path, probe: str | None) -> None:
 
 
 def open_port(port: str, baud: int) -> Line:
-    """Open a serial port with pyserial."""
+    """Open a serial port with pyserial: a device, or a URL that it knows, as `socket://HOST:PORT`."""
     try:
-        from serial import Serial, SerialException
+        from serial import SerialException, serial_for_url
     except ImportError as error:
         raise ToolError("pyserial is not installed", _EXTRA) from error
     try:
-        line: Line = Serial(port, baud, timeout=_POLL_S)
-    except SerialException as error:
+        line: Line = serial_for_url(port, baud, timeout=_POLL_S)
+    except (SerialException, ValueError) as error:
         raise ToolError(f"serial port {port} cannot be opened: {error}") from error
     return line

@@ -1,7 +1,8 @@
-"""Boards at a serial port: an emulated one stands in, whose UART is a terminal of this machine."""
+"""Boards at a serial port: an emulated one stands in, whose UART is a socket of this machine."""
 
 from __future__ import annotations
 
+import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -85,30 +86,32 @@ def test_a_line_that_fails(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A port at which the emulated board appears when a program is loaded into it."""
     qemu = require_tool("qemu-system-arm")
     if find_spec("serial") is None:
         unavailable("pyserial is not installed")
-    link, running = tmp_path / "tty", []
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    running = []
 
     def load(image: Path, probe: str | None) -> None:
         command = [qemu, "-M", "mps2-an386", "-display", "none", "-monitor", "none", "-nic", "none"]
         command += ["-icount", "shift=6"]  # without it a program that polls its UART starves the emulator's own thread
-        command += ["-chardev", "pty,id=line", "-serial", "chardev:line", "-kernel", str(image)]
+        command += ["-serial", f"tcp:127.0.0.1:{number},server=on,wait=on", "-kernel", str(image)]
         emulator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         running.append(emulator)
         assert emulator.stdout is not None
-        link.symlink_to(emulator.stdout.readline().split()[4])
+        assert "waiting for connection" in emulator.stdout.readline()
 
     monkeypatch.setattr(at_port, "load", load)
-    yield link
+    yield f"socket://127.0.0.1:{number}"
     for emulator in running:
         emulator.kill()
         emulator.communicate()
 
 
-def test_a_model_runs(port: Path, compiled: Callable[..., edgetvm.Package], int8_digits: Path) -> None:
+def test_a_model_runs(port: str, compiled: Callable[..., edgetvm.Package], int8_digits: Path) -> None:
     """The same request as on the emulator itself: outputs, taps, guard and stack are the same."""
     package = compiled(int8_digits, BOARD, integer_io=True)
     info = package.manifest["inputs"][0]
@@ -124,7 +127,7 @@ def test_a_model_runs(port: Path, compiled: Callable[..., edgetvm.Package], int8
     assert there.stack_bytes == here.stack_bytes
 
 
-def test_a_fault_is_told(port: Path, tmp_path: Path) -> None:
+def test_a_fault_is_told(port: str, tmp_path: Path) -> None:
     package = write_package(tmp_path / "p", hand_made.WRITES_NOWHERE, BOARD)
     with pytest.raises(RunError, match="BusFault at pc 0x"):
         run(package, RunRequest(samples(3), timeout_s=60), board=f"{BOARD}@{port}")

@@ -49,6 +49,8 @@ void serial_open(void) {
             (REGISTER(settings[i].address) & ~settings[i].clear) | settings[i].set;
     }
     for (;;) {
+        /* Empties the receiver. QEMU also listens to its end of the line again only after such a read. */
+        (void)REGISTER(receiving.data);
         serial_send("EdgeTVM?\n", 9);
         for (polls = 0; polls < PATIENCE; polls++) {
             if (is_ready(&receiving) && (REGISTER(receiving.data) & 0xFFu) == '!') {
