@@ -26,8 +26,10 @@ def enough_ram(target: Target, optimize: str) -> int | None:
 
     For speed it is what the board has.
     """
-    if target.is_linux or optimize != "speed":
-        return None if target.is_linux else 0
+    if target.is_linux:
+        return None
+    if optimize != "speed":
+        return 0
     region = largest_region(target.board, "ram") if target.board else None
     return None if region is None else region.bytes
 

@@ -12,6 +12,7 @@ from tvm import relax
 from edgetvm.codegen.lower import dtype_bytes
 from edgetvm.cost.row_stages import STAGES
 from edgetvm.errors import UnsupportedError
+from edgetvm.passes.joined_function import is_kernel
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def extract_program(module: tvm.IRModule, nodes: Mapping[relax.Var, tuple[str, .
             names = nodes.get(var, ())
             if isinstance(expr, tvm.ir.TupleGetItem):
                 index[var] = (operand(expr.tuple_value)[expr.index],)
-            elif isinstance(expr, tvm.ir.Call) and expr.op == tvm.ir.Op.get("relax.call_tir"):
+            elif is_kernel(expr):
                 types = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
                 results = tuple(add(var.name, ty) for ty in types)
                 stages = len(module[expr.args[0]].attrs.get(STAGES, [0]))

@@ -10,6 +10,8 @@ import tvm_ffi
 from tvm import s_tir, sym, tirx
 from tvm.ir import TensorLoad
 
+from edgetvm.cost.loads import loads_in
+
 AXIS = 1  # of rows
 RANK = 4
 
@@ -66,7 +68,7 @@ def rows_needed(func: tirx.PrimFunc, first: int, end: int) -> dict[tirx.Buffer, 
         for each in block.iter_vars:
             analyzer.bind(each.var, each.dom)
         analyzer.bind(axis.var, _range(axis, *own), allow_override=True)
-        for load in loads(block):
+        for load in loads_in(block.body):
             if load.source.same_as(block.body.buffer):
                 continue
             if not any(_uses(index, axis) for index in load.indices):
@@ -103,13 +105,6 @@ def windows(func: tirx.PrimFunc) -> dict[int, Window] | None:
             return None
         found[position] = window
     return found or None
-
-
-def loads(block: s_tir.SBlock) -> list[TensorLoad]:
-    """Every element read in the body."""
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(block.body, (TensorLoad, found.append))
-    return found
 
 
 def _border(func: tirx.PrimFunc, image: tirx.Buffer) -> float | None:

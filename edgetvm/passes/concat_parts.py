@@ -10,6 +10,7 @@ import tvm_ffi
 from tvm import s_tir, sym, tirx
 from tvm.ir import TensorLoad
 
+from edgetvm.cost.loads import loads_in
 from edgetvm.cost.row_windows import block_in, nests
 
 
@@ -33,7 +34,7 @@ def concat_parts(func: tirx.PrimFunc) -> tuple[Part, ...]:
     block = block_in(last)
     if block is None or not isinstance(block.body, tirx.BufferStore) or not _is_choice(block.body.value):
         return ()
-    store, loads = block.body, _loads(block.body.value)
+    store, loads = block.body, loads_in(block.body.value)
     if len(loads) < 2 or not _own(store.indices, block):
         return ()
     parts = [_part(load, block) for load in loads]
@@ -101,12 +102,6 @@ def _is_choice(value: tirx.Expr) -> bool:
     if isinstance(value, tvm.ir.Call) and getattr(value.op, "name", "").endswith("if_then_else"):
         return all(_is_choice(choice) for choice in value.args[1:])
     return isinstance(value, TensorLoad)
-
-
-def _loads(value: tirx.Expr) -> list[TensorLoad]:
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(value, (TensorLoad, found.append))
-    return found
 
 
 def _own(indices: list[tirx.Expr], block: s_tir.SBlock) -> bool:

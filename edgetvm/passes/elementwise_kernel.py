@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tvm
-import tvm_ffi
 from tvm import tirx
-from tvm.ir import TensorLoad
 from tvm.s_tir import SBlock, Schedule
 
+from edgetvm.cost.loads import loads_in
 from edgetvm.operators.define import ELEMENTWISE
 
 _ELEMENTWISE = 0  # OpPatternKind::kElemWise of TVM
@@ -62,8 +61,7 @@ def _elementwise(block: SBlock, params: Sequence[tirx.Buffer]) -> bool:
     store = block.body
     if not isinstance(store, tirx.BufferStore) or any(a.iter_type != tirx.IterVar.DataPar for a in block.iter_vars):
         return False
-    loads: list[TensorLoad] = []
-    tvm_ffi.structural_walk(store.value, (TensorLoad, loads.append))
+    loads = loads_in(store.value)
     shape = [int(extent) for extent in store.buffer.shape]
     accesses = [(store.buffer, store.indices), *((load.source, load.indices) for load in loads)]
     known = all(any(buffer.same_as(param) for param in params) for buffer, _ in accesses)

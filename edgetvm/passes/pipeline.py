@@ -20,6 +20,7 @@ from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.passes.integer.lower import is_quantized, lower_to_integers
 from edgetvm.passes.join_concat import join_concat
 from edgetvm.passes.join_rows import Segment, join_rows
+from edgetvm.passes.joined_function import is_kernel
 from edgetvm.passes.provenance import trace_sources
 from edgetvm.passes.sink_transposes import SinkTransposes
 
@@ -118,8 +119,4 @@ def _trace(
 def kernel_results(model: OptimizedModel) -> tuple[str, ...]:
     """The binding of `operators` that each kernel call computes, in the order of the calls."""
     bindings = [binding for block in model.module["main"].body.blocks for binding in block.bindings]
-    return tuple(
-        model.computes[binding.var][0]
-        for binding in bindings
-        if isinstance(binding.value, tvm.ir.Call) and binding.value.op == tvm.ir.Op.get("relax.call_tir")
-    )
+    return tuple(model.computes[binding.var][0] for binding in bindings if is_kernel(binding.value))

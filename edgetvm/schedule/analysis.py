@@ -12,6 +12,8 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import SBlockRV
 
+from edgetvm.cost.loads import loads_in
+
 Axis: TypeAlias = tirx.IterVar
 
 
@@ -48,9 +50,7 @@ def extent(axis: Axis) -> int:
 
 def loads(block: s_tir.SBlock) -> list[TensorLoad]:
     """Every element read in the body."""
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(block.body, (TensorLoad, found.append))
-    return found
+    return loads_in(block.body)
 
 
 def store_of(block: s_tir.SBlock) -> tirx.BufferStore | None:

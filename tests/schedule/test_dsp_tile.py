@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from edgetvm.schedule.rules.dsp_panels import DspPanels
 from tests.schedule.assembly import instructions
-from tests.schedule.fenced import Fenced, run_fenced
+from tests.schedule.exact_layers import AllLeast, check_layers
 from tests.schedule.int8_layers import Layer, convolutions, products
 from tests.schedule.kernels import schedule
 from tests.schedule.reference import Window
-from tests.schedule.test_dot_tile import SAME, chosen, sums_nothing
+from tests.schedule.test_dot_tile import SAME, chosen
 
 TARGET = "cortex-m4"
 RUNNER = "cortex-a7"  # has the same instructions, and an operating system under the emulator
@@ -23,15 +23,7 @@ FEW = settings(max_examples=2, deadline=None, derandomize=True)
 
 
 def check(layers: list[Layer]) -> None:
-    """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched."""
-    cases = []
-    for layer in layers:
-        inputs = layer.inputs()
-        scheduled = schedule(layer.body, inputs, TARGET)
-        assert scheduled.rules == ["dsp_tile"] or sums_nothing(layer), layer
-        cases.append(Fenced(scheduled, inputs))
-    for layer, found in zip(layers, run_fenced(cases, RUNNER), strict=True):
-        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
+    check_layers(layers, "dsp_tile", TARGET, RUNNER)
 
 
 def test_every_way_through_the_rule() -> None:
@@ -49,16 +41,6 @@ def test_law_convolutions(layers: list[Layer]) -> None:
 @given(layers=st.lists(products(), min_size=20, max_size=20))
 def test_law_products(layers: list[Layer]) -> None:
     check(layers)
-
-
-class AllLeast(Layer):
-    """Every weight and every activation is -128."""
-
-    def weights(self) -> np.ndarray:
-        return np.full_like(super().weights(), -128)
-
-    def inputs(self) -> list[np.ndarray]:
-        return [np.full_like(x, -128) for x in super().inputs()]
 
 
 def test_least_operands() -> None:

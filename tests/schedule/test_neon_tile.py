@@ -12,26 +12,18 @@ from hypothesis import strategies as st
 from edgetvm.schedule.packing import Panels
 from edgetvm.schedule.rules.neon_products import Form
 from tests.schedule.assembly import instructions
-from tests.schedule.fenced import Fenced, run_fenced
+from tests.schedule.exact_layers import AllLeast, check_layers
 from tests.schedule.int8_layers import Layer, convolutions, products
 from tests.schedule.kernels import schedule
 from tests.schedule.reference import Window
-from tests.schedule.test_dot_tile import SAME, chosen, sums_nothing
+from tests.schedule.test_dot_tile import SAME, chosen
 
 WITHOUT_DOT = ["cortex-a53", "cortex-a7"]
 FEW = settings(max_examples=3, deadline=None, derandomize=True)
 
 
 def check(layers: list[Layer], target: str) -> None:
-    """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched."""
-    cases = []
-    for layer in layers:
-        inputs = layer.inputs()
-        scheduled = schedule(layer.body, inputs, target)
-        assert scheduled.rules == ["neon_tile"] or sums_nothing(layer), layer
-        cases.append(Fenced(scheduled, inputs))
-    for layer, found in zip(layers, run_fenced(cases, target), strict=True):
-        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
+    check_layers(layers, "neon_tile", target)
 
 
 @pytest.mark.parametrize("target", [*WITHOUT_DOT, "cortex-a72", "cortex-a8"])
@@ -57,16 +49,6 @@ def test_extreme_weights(target: str) -> None:
     plain = [Layer((3, 32), 16, None, "bias"), Layer((1, 4, 5, 16), 8, SAME, "bias")]
     check([replace(layer, largest=most) for layer in plain for most in (1, 31, 63, 64, 85, 127)], target)
     check([AllLeast((3, 32), 16, None, "none"), AllLeast((1, 4, 5, 16), 8, SAME, "none")], target)
-
-
-class AllLeast(Layer):
-    """Every weight and every activation is -128."""
-
-    def weights(self) -> np.ndarray:
-        return np.full_like(super().weights(), -128)
-
-    def inputs(self) -> list[np.ndarray]:
-        return [np.full_like(x, -128) for x in super().inputs()]
 
 
 @pytest.mark.parametrize(("by_eight", "most"), [(True, 2), (False, 4)])

@@ -10,6 +10,7 @@ import tvm_ffi
 from tvm import s_tir, te, tirx
 from tvm.ir import TensorLoad
 
+from edgetvm.cost.loads import loads_in
 from edgetvm.oracle.kernels import blocks_of
 
 Code = Callable[[float], int]  # of a number that stands in a kernel
@@ -48,9 +49,7 @@ def _is_float(expr: Any) -> bool:
 
 
 def _reads_floats(expr: Any) -> bool:
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(expr, (TensorLoad, found.append))
-    return any(map(_is_float, found))
+    return any(map(_is_float, loads_in(expr)))
 
 
 def retyped(func: tirx.PrimFunc, dtype: str, code: Code) -> Callable[..., te.Tensor]:

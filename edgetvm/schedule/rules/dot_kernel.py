@@ -188,7 +188,7 @@ def _describe(
             if place is None or place[1][-1] not in (0, 1):
                 return None
             operands.append((load, Access(load.source, place[0], tuple(place[1][:-1]), place[1][-1])))
-        if _uses(value, inner):
+        if facts.uses_place(value, inner):
             return None
     written = linear(out.indices, out.buffer.shape, inner)
     if written is None or written[1][-1] not in (0, 1):
@@ -270,14 +270,3 @@ def _own(indices: Sequence[tirx.Expr], axes: Sequence[facts.Axis]) -> bool:
 def _weights_in_order(load: TensorLoad, axes: Sequence[facts.Axis]) -> bool:
     shape = [int(size) for size in load.source.shape]
     return _own(load.indices, axes) and shape == [facts.extent(axis) for axis in axes]
-
-
-def _uses(value: tirx.Expr, axes: Sequence[facts.Axis]) -> bool:
-    """Whether the value depends on the place otherwise than through loads."""
-    found: list[tvm.ir.Var] = []
-
-    def skip(_load: TensorLoad) -> object:
-        return tvm_ffi.WalkResult.SKIP
-
-    tvm_ffi.structural_walk(value, ((TensorLoad, skip), (tvm.ir.Var, found.append)), order="pre")
-    return any(variable.same_as(axis.var) for variable in found for axis in axes)

@@ -12,10 +12,10 @@ from dataclasses import replace
 import tvm
 import tvm_ffi
 from tvm import tirx
-from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 from tvm_ffi import structural_equal
 
+from edgetvm.cost.loads import loads_in
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
@@ -62,17 +62,11 @@ def arithmetic_part(kernel: DotKernel) -> tirx.Expr | None:
 
     tvm_ffi.structural_walk(kernel.value, (tvm.ir.Expr, visit))
     nothing = tirx.const(0.0, "float32")
-    return next((part for part in found if not _loads(_replaced(kernel.value, part, nothing))), None)
+    return next((part for part in found if not loads_in(_replaced(kernel.value, part, nothing))), None)
 
 
 def _has_sums(value: tirx.Expr, kernel: DotKernel) -> bool:
-    return any(load.source.same_as(kernel.acc) for load in _loads(value))
-
-
-def _loads(value: tirx.Expr) -> list[TensorLoad]:
-    found: list[TensorLoad] = []
-    tvm_ffi.structural_walk(value, (TensorLoad, found.append))
-    return found
+    return any(load.source.same_as(kernel.acc) for load in loads_in(value))
 
 
 def _replaced(value: tirx.Expr, part: tirx.Expr, new: tirx.Expr) -> tirx.Expr:

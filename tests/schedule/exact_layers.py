@@ -1,0 +1,35 @@
+"""int8 layers in one program on an emulated core: exact, inside of their tensors, by the rule that is meant."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.schedule.fenced import Fenced, run_fenced
+from tests.schedule.int8_layers import Layer
+from tests.schedule.kernels import schedule
+from tests.schedule.test_dot_tile import sums_nothing
+
+
+class AllLeast(Layer):
+    """Every weight and every activation is -128."""
+
+    def weights(self) -> np.ndarray:
+        return np.full_like(super().weights(), -128)
+
+    def inputs(self) -> list[np.ndarray]:
+        return [np.full_like(x, -128) for x in super().inputs()]
+
+
+def check_layers(layers: list[Layer], rule: str, target: str, runner: str | None = None) -> None:
+    """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched.
+
+    `runner` runs them, by default the target itself.
+    """
+    cases = []
+    for layer in layers:
+        inputs = layer.inputs()
+        scheduled = schedule(layer.body, inputs, target)
+        assert scheduled.rules == [rule] or sums_nothing(layer), layer
+        cases.append(Fenced(scheduled, inputs))
+    for layer, found in zip(layers, run_fenced(cases, runner or target), strict=True):
+        np.testing.assert_array_equal(found, layer.expected(layer.inputs()), err_msg=str(layer))
