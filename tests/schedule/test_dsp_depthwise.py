@@ -81,6 +81,17 @@ def test_weights_are_words_of_neighbouring_taps(axis: int) -> None:
         np.testing.assert_array_equal(words[:, :, pair], taps[pair : pair + 2].transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize("pairs", [(0, 1), (0, 2), (0, 1, 2)])
+def test_narrow_weights_are_bytes_of_two_words_each(pairs: tuple[int, ...]) -> None:
+    weights = np.random.default_rng(0).integers(-128, 128, (max(pairs) + 2, 3, 1, 5)).astype(np.int8)
+    words = TapWords(0, pairs).pack(weights).reshape(5, -1)
+    narrow = TapWords(0, pairs, narrow=True).pack(weights)
+    assert narrow.shape == (5, -(-words.shape[1] // 2))
+    bytes_ = narrow.view(np.int8).reshape(5, -1, 2, 2)
+    widened = np.ascontiguousarray(bytes_.swapaxes(2, 3).astype("<i2")).view("<i4").reshape(5, -1)
+    np.testing.assert_array_equal(widened[:, : words.shape[1]], words)
+
+
 def test_instructions() -> None:
     layer = depthwise((1, 25, 5, 64), SAME, "requantize")
     used = instructions(schedule(layer.body, layer.inputs(), TARGET), TARGET)

@@ -84,20 +84,26 @@ class PairedLine:
 class TapWords:
     """Weights ``[i, j, 1, C]`` as int32 words of two neighbouring taps of one axis: ``[C, other axis, pairs]``.
 
-    `pairs` are the taps in the lower halves; in the upper ones are the next, 0 beyond the last.
+    `pairs` are the taps in the lower halves; in the upper ones are the next, 0 beyond the last. With `narrow` a word
+    has bytes for two such words: ``[C, words]``, bytes 0 and 2 for the first of them, 1 and 3 for the second.
     """
 
     axis: int
     pairs: tuple[int, ...]
+    narrow: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return f"taps{self.axis}_{len(self.pairs)}"
+        return f"taps{self.axis}_{len(self.pairs)}{'_narrow' if self.narrow else ''}"
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
         taps = np.moveaxis(data[:, :, 0].astype(np.int32), (2, 1 - self.axis), (0, 1))
         taps = np.pad(taps, ((0, 0), (0, 0), (0, 1)))
         lower, upper = taps[..., list(self.pairs)], taps[..., [tap + 1 for tap in self.pairs]]
-        return np.ascontiguousarray((lower & 0xFFFF) | (upper << 16))
+        if not self.narrow:
+            return np.ascontiguousarray((lower & 0xFFFF) | (upper << 16))
+        halves = np.stack([lower, upper], axis=-2).swapaxes(1, 2).reshape(len(taps), PAIR, -1)
+        filled = np.pad(halves, ((0, 0), (0, 0), (0, halves.shape[2] % PAIR))).astype(np.int8)
+        return filled.reshape(len(taps), PAIR, -1, PAIR).swapaxes(1, 2).reshape(len(taps), -1).view("<i4")
