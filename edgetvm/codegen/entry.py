@@ -120,10 +120,12 @@ def _run(code: ModelCode, name: str, names: Mapping[str, str]) -> list[str]:
     """The function that calls the kernels in order; those of `names` by another name."""
     program = code.program
     lines = [
-        f"static int32_t {name}(uint8_t *arena, const void *const *in, void *const *out)",
+        f"static int32_t {name}(uint8_t *arena, const void *const *inputs, void *const *outputs)",
         "{",
+        *_addresses("const void", "in", code.inputs),
+        *_addresses("void", "out", code.outputs),
         "    (void)arena;",
-        "    (void)in;",
+        *(f"    (void)in{position};" for position in range(len(code.inputs))),
     ]
     pointers = _pointers(code)
     for step, call in enumerate(program.calls):
@@ -190,9 +192,16 @@ def _pointers(code: ModelCode) -> dict[int, str]:
     for index, value in enumerate(program.values):
         if value.data is not None:
             pointers[index] = weight_symbol(code, value)
-    pointers |= {program.root(value): f"out[{position}]" for position, value in enumerate(program.outputs)}
-    pointers |= {index: f"in[{position}]" for position, index in enumerate(program.inputs)}
+    pointers |= {program.root(value): f"out{position}" for position, value in enumerate(program.outputs)}
+    pointers |= {index: f"in{position}" for position, index in enumerate(program.inputs)}
     return pointers
+
+
+def _addresses(ctype: str, name: str, borders: Sequence[Border]) -> list[str]:
+    """A variable for each tensor of the border: the caller's buffer, or without one its place in the arena."""
+    array = f"{name}puts"
+    given = [f"{array} != NULL && {array}[{i}] != NULL ? {array}[{i}]" for i in range(len(borders))]
+    return [f"    {ctype} *const {name}{i} = {given[i]} : arena + {border.offset};" for i, border in enumerate(borders)]
 
 
 def _taps(program: Program, step: int, pointers: Mapping[int, str]) -> list[str]:

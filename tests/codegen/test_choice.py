@@ -28,7 +28,7 @@ def variants() -> tuple[Variant, ...]:
 
 def test_the_best_is_asked_for_first() -> None:
     text = "\n".join(emit_choice(variants()))
-    assert re.findall(r"return (\w+)\(arena, in, out\);", text) == ["run_i8mm", "run_dotprod", "run_base"]
+    assert re.findall(r"return (\w+)\(arena, inputs, outputs\);", text) == ["run_i8mm", "run_dotprod", "run_base"]
     i8mm, dotprod = re.findall(r"if \((.*)\) \{", text)
     assert (
         i8mm == "(hwcap & UINT64_C(0x100000)) == UINT64_C(0x100000) && (hwcap2 & UINT64_C(0x2000)) == UINT64_C(0x2000)"

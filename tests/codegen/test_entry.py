@@ -1,12 +1,14 @@
-"""The lines that hand outputs to whoever asks for them: one an output, and nothing in a product."""
+"""The entry function: where it takes tensors of the border from, and its taps: one an output, nothing in a product."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgetvm
@@ -53,3 +55,31 @@ def test_every_output_of_every_call_has_its_line(compiled: Callable[..., edgetvm
     assert taps == expected
     assert {output["dtype"] for call in package.manifest["calls"] for output in call["outputs"]} == {"float32"}
     assert package.manifest["calls"][-1]["outputs"] == [{"shape": [1, 10], "dtype": "float32"}]
+
+
+@pytest.mark.parametrize("own_input", [False, True])
+@pytest.mark.parametrize("own_output", [False, True])
+def test_a_tensor_without_a_buffer_lies_in_the_arena(
+    compiled: Callable[..., edgetvm.Package], digits: Path, own_input: bool, own_output: bool
+) -> None:
+    package = compiled(digits, "host")
+    (source,), (result,) = package.manifest["inputs"], package.manifest["outputs"]
+    image = np.random.default_rng(0).standard_normal(source["shape"]).astype(np.float32)
+    (expected,) = package.run({source["name"]: image}).values()
+    arena_bytes = package.manifest["arena"]["bytes"]
+    memory = np.zeros(arena_bytes + 64, np.uint8)
+    arena = memory[-memory.ctypes.data % 64 :]
+
+    def buffer(tensor: dict[str, int], own: bool) -> tuple[np.ndarray, ctypes.Array]:
+        place = arena[tensor["offset"] :][: tensor["bytes"]].view(np.float32)
+        given = np.zeros_like(place) if own else place
+        return given, (ctypes.c_void_p * 1)(given.ctypes.data if own else None)
+
+    x, inputs = buffer(source, own_input)
+    y, outputs = buffer(result, own_output)
+    x[:] = image.reshape(-1)
+    library = ctypes.CDLL(str(package.path / "lib" / "libdigits.so"))
+    model = ctypes.c_char.in_dll(library, "digits_model")
+    at, size = ctypes.c_void_p(arena.ctypes.data), ctypes.c_size_t(arena_bytes)
+    assert library.edgetvm_run(ctypes.byref(model), at, size, inputs, outputs) == 0
+    np.testing.assert_array_equal(y, expected.reshape(-1))

@@ -49,7 +49,7 @@ def test_a_good_model(target: str, tmp_path: Path) -> None:
     assert first.runner == RUNNERS[target]
     assert (first.guard_ok, first.repeatable, first.arena_touched) == (True, True, ARENA_BYTES)
     assert first.stack_bytes is not None
-    assert 500 < first.stack_bytes < 1500  # the table of pointers in edgetvm_run, and little else
+    assert 0 < first.stack_bytes < 500
     if target == "host":
         assert first.latency_ns is not None
         assert len(first.latency_ns) == 3
@@ -85,7 +85,8 @@ def test_the_stack_is_measured(target: str, tmp_path: Path) -> None:
     depths = [run(package, RunRequest(samples(1))).stack_bytes for package in (shallow, deep)]
     assert depths[0] is not None
     assert depths[1] is not None
-    assert hand_made.DEEP_STACK_BYTES <= depths[1] - depths[0] <= hand_made.DEEP_STACK_BYTES + 64
+    assert depths[0] < 500
+    assert hand_made.DEEP_STACK_BYTES <= depths[1] < hand_made.DEEP_STACK_BYTES + 500
 
 
 @one_of(ONE_OF_EACH)

@@ -3,10 +3,9 @@
 #include "tap.h"
 
 static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
-    const float *const x = in[0];
-    float *const y = out[0];
+    const float *const x = in != NULL && in[0] != NULL ? in[0] : (const void *)arena;
+    float *const y = out != NULL && out[0] != NULL ? out[0] : (void *)(arena + 16);
     int i;
-    (void)arena;
     for (i = 0; i < 4; i++) {
         y[i] = x[i] + 1.0f;
     }

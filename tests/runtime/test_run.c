@@ -2,8 +2,6 @@
 #include "check.h"
 #include "edgetvm.h"
 
-#include <string.h>
-
 enum { ARENA_BYTES = 64, IN_A = 0, IN_B = 16, OUT_A = 32, OUT_B = 40 };
 
 static const int64_t shape4[] = {4};
@@ -19,15 +17,15 @@ static const edgetvm_tensor outputs[] = {
 
 /* What the last entry was called with. */
 static uint8_t *seen_arena;
-static const void *seen_in[2];
-static void *seen_out[2];
+static const void *const *seen_in;
+static void *const *seen_out;
 static int calls;
 static int32_t entry_result;
 
 static int32_t entry(uint8_t *arena, const void *const *in, void *const *out) {
     seen_arena = arena;
-    memcpy(seen_in, in, sizeof seen_in);
-    memcpy(seen_out, out, sizeof seen_out);
+    seen_in = in;
+    seen_out = out;
     calls++;
     return entry_result;
 }
@@ -43,31 +41,17 @@ static uint8_t *aligned_to_16(storage *space) {
     return space->bytes + (16 - (uintptr_t)space->bytes % 16) % 16;
 }
 
-static void test_null_arrays_lie_in_the_arena(void) {
-    storage space;
-    uint8_t *const arena = aligned_to_16(&space);
-    CHECK(edgetvm_run(&model, arena, ARENA_BYTES, NULL, NULL) == EDGETVM_OK);
-    CHECK(seen_arena == arena);
-    CHECK(seen_in[0] == arena + IN_A && seen_in[1] == arena + IN_B);
-    CHECK(seen_out[0] == arena + OUT_A && seen_out[1] == arena + OUT_B);
-}
-
-static void test_each_null_entry_lies_in_the_arena(void) {
+static void test_the_model_gets_what_the_caller_gave(void) {
     storage space;
     uint8_t *const arena = aligned_to_16(&space);
     float a[4] = {0};
-    int64_t b = 0;
     int8_t c[4] = {0};
-    uint16_t d[4] = {0};
-    const void *const some_in[] = {NULL, &b};
+    const void *const some_in[] = {a, NULL};
     void *const some_out[] = {c, NULL};
-    const void *const all_in[] = {a, &b};
-    void *const all_out[] = {c, d};
+    CHECK(edgetvm_run(&model, arena, ARENA_BYTES, NULL, NULL) == EDGETVM_OK);
+    CHECK(seen_arena == arena && seen_in == NULL && seen_out == NULL);
     CHECK(edgetvm_run(&model, arena, ARENA_BYTES, some_in, some_out) == EDGETVM_OK);
-    CHECK(seen_in[0] == arena + IN_A && seen_in[1] == &b);
-    CHECK(seen_out[0] == c && seen_out[1] == arena + OUT_B);
-    CHECK(edgetvm_run(&model, arena, ARENA_BYTES, all_in, all_out) == EDGETVM_OK);
-    CHECK(seen_in[0] == a && seen_in[1] == &b && seen_out[0] == c && seen_out[1] == d);
+    CHECK(seen_in == some_in && seen_out == some_out);
 }
 
 static void test_refusals_do_not_enter_the_model(void) {
@@ -79,11 +63,9 @@ static void test_refusals_do_not_enter_the_model(void) {
     CHECK(edgetvm_run(&model, NULL, ARENA_BYTES, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_run(&model, arena, ARENA_BYTES - 1, NULL, NULL) == EDGETVM_ARENA_TOO_SMALL);
     CHECK(edgetvm_run(&model, arena + 8, ARENA_BYTES, NULL, NULL) == EDGETVM_ARENA_MISALIGNED);
-    bad.input_count = EDGETVM_MAX_TENSORS + 1;
+    bad.input_count = -1;
     CHECK(edgetvm_run(&bad, arena, ARENA_BYTES, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     bad = model;
-    bad.output_count = EDGETVM_MAX_TENSORS + 1;
-    CHECK(edgetvm_run(&bad, arena, ARENA_BYTES, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     bad.output_count = -1;
     CHECK(edgetvm_run(&bad, arena, ARENA_BYTES, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     CHECK(calls == before);
@@ -129,8 +111,7 @@ static void test_a_kernel_failure_is_reported(void) {
 }
 
 int main(void) {
-    test_null_arrays_lie_in_the_arena();
-    test_each_null_entry_lies_in_the_arena();
+    test_the_model_gets_what_the_caller_gave();
     test_refusals_do_not_enter_the_model();
     test_buffers_need_the_alignment_of_their_elements();
     test_a_kernel_failure_is_reported();

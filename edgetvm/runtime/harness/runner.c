@@ -17,6 +17,7 @@
 #define NOINLINE __attribute__((noinline, used))
 
 enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4, PROFILE = 8, BOUND = 16 };
+enum { MAX_TENSORS = 64 }; /* inputs, and outputs, of one model */
 enum { WIDEST_ELEMENT = 8, FIRST_FILL = 0xA5, SECOND_FILL = 0x5A };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5, MODEL_FAILED = 6 };
 
@@ -29,8 +30,8 @@ static const edgetvm_model *const model = &EDGETVM_MODEL;
 
 static runner_request request;
 static uint8_t *arena;
-static const void *inputs[EDGETVM_MAX_TENSORS]; /* NULL: the tensor lies in the arena */
-static void *outputs[EDGETVM_MAX_TENSORS];
+static const void *inputs[MAX_TENSORS]; /* NULL: the tensor lies in the arena */
+static void *outputs[MAX_TENSORS];
 static int inputs_file, outputs_file;
 
 /* One inference is what runs between the markers. */
@@ -192,7 +193,7 @@ static int run_timed(void) {
 static int read_request(void) {
     const int file = port_open("request.bin", 0);
     if (file < 0 || port_read(file, &request, sizeof request) != 0 || request.magic != MAGIC ||
-        model->input_count > EDGETVM_MAX_TENSORS || model->output_count > EDGETVM_MAX_TENSORS) {
+        model->input_count > MAX_TENSORS || model->output_count > MAX_TENSORS) {
         return BAD_REQUEST;
     }
     return port_close(file) == 0 ? DONE : BAD_REQUEST;

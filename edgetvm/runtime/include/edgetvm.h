@@ -11,7 +11,7 @@ extern "C" {
 
 typedef enum {
     EDGETVM_OK = 0,
-    EDGETVM_BAD_ARGUMENT = 1,      /* model or arena is NULL, or the model has over EDGETVM_MAX_TENSORS */
+    EDGETVM_BAD_ARGUMENT = 1,      /* model or arena is NULL, or the model has a negative number of tensors */
     EDGETVM_ARENA_TOO_SMALL = 2,   /* arena_bytes < model->arena_bytes */
     EDGETVM_ARENA_MISALIGNED = 3,  /* arena is not a multiple of model->arena_align */
     EDGETVM_BUFFER_MISALIGNED = 4, /* a caller's input or output is less aligned than its element */
@@ -52,11 +52,9 @@ typedef struct edgetvm_model {
     int32_t output_count;
     const edgetvm_tensor *inputs;
     const edgetvm_tensor *outputs;
-    /* Runs the kernels in order; every pointer is valid and aligned. Returns 0, or the kernel's error. */
+    /* Runs the kernels in order, with the arguments of edgetvm_run, unchecked. Returns 0, or the kernel's error. */
     int32_t (*entry)(uint8_t *arena, const void *const *inputs, void *const *outputs);
 } edgetvm_model;
-
-#define EDGETVM_MAX_TENSORS 64 /* inputs, and outputs, of one model that edgetvm_run serves */
 
 /* Run `model` once.
  *

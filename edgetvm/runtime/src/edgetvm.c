@@ -1,4 +1,4 @@
-/* Checks one call's arguments, gives every tensor an address, and enters the model. */
+/* Checks one call's arguments and enters the model. */
 #include "edgetvm.h"
 
 #ifdef EDGETVM_THREADS
@@ -32,18 +32,20 @@ static int is_aligned(const void *pointer, size_t align) {
     return ((uintptr_t)pointer & (align - 1)) == 0;
 }
 
-static int bad_count(int32_t count) {
-    return count < 0 || count > EDGETVM_MAX_TENSORS;
+/* A tensor without a buffer lies in the arena, where the plan has aligned it. */
+static int all_aligned(const edgetvm_tensor *tensors, int32_t count, const void *const *buffers) {
+    int32_t i;
+    for (i = 0; buffers != NULL && i < count; i++) {
+        if (!is_aligned(buffers[i], element_bytes(tensors[i].dtype))) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 edgetvm_status edgetvm_run(const edgetvm_model *model, void *arena, size_t arena_bytes,
                            const void *const *inputs, void *const *outputs) {
-    const void *in[EDGETVM_MAX_TENSORS];
-    void *out[EDGETVM_MAX_TENSORS];
-    uint8_t *const base = arena;
-    int32_t i;
-
-    if (model == NULL || arena == NULL || bad_count(model->input_count) || bad_count(model->output_count)) {
+    if (model == NULL || arena == NULL || model->input_count < 0 || model->output_count < 0) {
         return EDGETVM_BAD_ARGUMENT;
     }
     if (arena_bytes < model->arena_bytes) {
@@ -52,22 +54,12 @@ edgetvm_status edgetvm_run(const edgetvm_model *model, void *arena, size_t arena
     if (!is_aligned(arena, model->arena_align)) {
         return EDGETVM_ARENA_MISALIGNED;
     }
-    for (i = 0; i < model->input_count; i++) {
-        const edgetvm_tensor *const tensor = &model->inputs[i];
-        in[i] = inputs != NULL && inputs[i] != NULL ? inputs[i] : base + tensor->offset;
-        if (!is_aligned(in[i], element_bytes(tensor->dtype))) {
-            return EDGETVM_BUFFER_MISALIGNED;
-        }
-    }
-    for (i = 0; i < model->output_count; i++) {
-        const edgetvm_tensor *const tensor = &model->outputs[i];
-        out[i] = outputs != NULL && outputs[i] != NULL ? outputs[i] : base + tensor->offset;
-        if (!is_aligned(out[i], element_bytes(tensor->dtype))) {
-            return EDGETVM_BUFFER_MISALIGNED;
-        }
+    if (!all_aligned(model->inputs, model->input_count, inputs) ||
+        !all_aligned(model->outputs, model->output_count, (const void *const *)outputs)) {
+        return EDGETVM_BUFFER_MISALIGNED;
     }
 #ifdef EDGETVM_THREADS
     edgetvm_threads_link();
 #endif
-    return model->entry(base, in, out) == 0 ? EDGETVM_OK : EDGETVM_KERNEL_FAILED;
+    return model->entry(arena, inputs, outputs) == 0 ? EDGETVM_OK : EDGETVM_KERNEL_FAILED;
 }
