@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_SHIFT, MOST_SHIFT = 1, 62
+WORD_SHIFT = 52  # at most of sums of 32 bits: what their multipliers round off is then below 2^-21
 MULTIPLIER_BITS = 31
 # Channels that share a shift keep at least so many bits of their multiplier.
 SHARED_BITS = 20
@@ -20,8 +21,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def multiplier_and_shift(factor: float, bits: int = MULTIPLIER_BITS) -> tuple[int, int]:
-    """(multiplier below 2^bits, shift in 1..62) with ``multiplier / 2^shift`` nearest to `factor`.
+def multiplier_and_shift(factor: float, bits: int = MULTIPLIER_BITS, most: int = MOST_SHIFT) -> tuple[int, int]:
+    """(multiplier below 2^bits, shift in 1..most) with ``multiplier / 2^shift`` nearest to `factor`.
 
     Raises ValueError for a factor that is no number or too large: 2^(bits-1) and more.
     """
@@ -30,7 +31,7 @@ def multiplier_and_shift(factor: float, bits: int = MULTIPLIER_BITS) -> tuple[in
     if factor == 0.0:
         return 0, LEAST_SHIFT
     _, exponent = math.frexp(factor)
-    shift = min(bits - exponent, MOST_SHIFT)
+    shift = min(bits - exponent, most)
     multiplier = round(math.ldexp(factor, shift))
     if abs(multiplier) == 1 << bits:  # rounded up to the next power of two
         multiplier, shift = multiplier // 2, shift - 1
@@ -39,9 +40,9 @@ def multiplier_and_shift(factor: float, bits: int = MULTIPLIER_BITS) -> tuple[in
     return multiplier, shift
 
 
-def multipliers_and_shifts(factors: Floats, bits: int = MULTIPLIER_BITS) -> tuple[Ints, Ints]:
+def multipliers_and_shifts(factors: Floats, bits: int = MULTIPLIER_BITS, most: int = MOST_SHIFT) -> tuple[Ints, Ints]:
     """The same for an array; one shift for all (of one element) where every channel keeps enough bits by it."""
-    flat = [multiplier_and_shift(float(factor), bits) for factor in factors.reshape(-1)]
+    flat = [multiplier_and_shift(float(factor), bits, most) for factor in factors.reshape(-1)]
     shift = min((s for m, s in flat if m), default=LEAST_SHIFT)
     shared = [round(math.ldexp(float(factor), shift)) for factor in factors.reshape(-1)]
     if all(not own or abs(m) >= 1 << min(SHARED_BITS, bits - 1) for m, (own, _) in zip(shared, flat, strict=True)):

@@ -61,3 +61,9 @@ def test_a_faint_channel_brings_a_shift_of_its_own() -> None:
     multipliers, shifts = multipliers_and_shifts(np.array([0.5, 2.0**-20]))
     assert shifts.tolist() == [31, 50]
     assert multipliers.tolist() == [1 << 30, 1 << 30]
+
+
+def test_a_shift_has_the_bound_that_is_asked_for() -> None:
+    multipliers, shifts = multipliers_and_shifts(np.array([2.0**-10, 2.0**-40, 0.0]), most=52)
+    assert shifts.tolist() == [40, 52, 1]
+    assert multipliers.tolist() == [1 << 30, 1 << 12, 0]

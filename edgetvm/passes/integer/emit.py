@@ -8,7 +8,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import Expr
 
-from edgetvm.operators.fixed_point import MULTIPLIER_BITS, multipliers_and_shifts
+from edgetvm.operators.fixed_point import MOST_SHIFT, MULTIPLIER_BITS, WORD_SHIFT, multipliers_and_shifts
 from edgetvm.operators.lookup import lookup
 from edgetvm.operators.requantize import requantize
 from edgetvm.operators.scaled_sum import scaled_sum
@@ -59,7 +59,8 @@ def _accumulated(context: Context, value: Accumulated, goal: Goal) -> Expr:
     factors = compressed(np.asarray(value.scale / goal.scale))
     # The product must fit 64 bits: wider sums take narrower multipliers.
     bits = min(MULTIPLIER_BITS, 62 - max(value.bound.bit_length(), 1))
-    multipliers, shifts = multipliers_and_shifts(factors, bits)
+    most = WORD_SHIFT if bits == MULTIPLIER_BITS else MOST_SHIFT
+    multipliers, shifts = multipliers_and_shifts(factors, bits, most)
     acc = with_offset(context, value)
     call = requantize(
         acc,

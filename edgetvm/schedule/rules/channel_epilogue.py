@@ -14,7 +14,7 @@ from edgetvm.schedule.rules.dot_epilogue import find_start
 from edgetvm.schedule.rules.dot_kernel import Access, DotKernel
 from edgetvm.schedule.rules.lift_epilogue import Lift
 from edgetvm.schedule.rules.neon_instructions import Neon
-from edgetvm.schedule.rules.write_code import Code, Offset, load, store
+from edgetvm.schedule.rules.write_code import Code, Offset, load, store, vector_type
 
 Place: TypeAlias = tuple[Offset, Offset, Offset]
 Sums: TypeAlias = Callable[[int, int], tirx.Expr]  # (first, lanes) -> the sums of so many channels
@@ -36,6 +36,12 @@ class Rows:
         if buffer not in self.views:
             size = math.prod(int(extent) for extent in buffer.shape)
             self.views[buffer] = self.code.view(f"{buffer.name}_row", buffer, 0, size)
+
+    def load(self, wanted: TensorLoad, access: Access, offset: Offset, lanes: int = 1) -> tirx.Expr:
+        """What stands for the load `wanted` at an offset of `access`, whose buffer may have a narrower type."""
+        value = load(self.of(access.buffer), offset, lanes)
+        dtype = str(wanted.ty.dtype)
+        return value if str(access.buffer.dtype) == dtype else tirx.Cast(vector_type(dtype, lanes), value)
 
 
 def rows_of(code: Code, kernel: DotKernel, packed: tirx.Buffer) -> Rows:
@@ -75,8 +81,9 @@ class ChannelEpilogue:
         """`count` vectors of biases from `channel` on."""
         assert self.bias is not None
         access = self._access(self.bias)
-        row, first = self.rows.of(access.buffer), channel + access.base
-        return [self.code.let("b", load(row, first + lanes * v, lanes)) for v in range(count)]
+        first = channel + access.base
+        loads = [self.rows.load(self.bias, access, first + lanes * v, lanes) for v in range(count)]
+        return [self.code.let("b", value) for value in loads]
 
     def write(self, sums: Sums, place: Place, channel: Offset, outputs: int, biased: bool) -> None:
         """The epilogue of `outputs` channels from `channel` on. `biased` tells that sums hold the bias."""
@@ -100,7 +107,7 @@ class ChannelEpilogue:
                 same = self.kept is not None and not any(access.rows)
                 known = self.kept.get(key) if self.kept is not None and same else None
                 if known is None:
-                    known = code.let("o", load(self.rows.of(access.buffer), offset, wide))
+                    known = code.let("o", self.rows.load(value, access, offset, wide))
                 if self.kept is not None and same:
                     self.kept[key] = known
                 return known if wide == lanes else tirx.Broadcast(known, lanes)

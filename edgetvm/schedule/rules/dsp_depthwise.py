@@ -16,6 +16,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dsp_instructions import multiply_halves, multiply_pairs, widen_even, widen_odd
@@ -40,6 +41,8 @@ def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answ
         return None
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    overwritten = _overwritten(kernel, func)
+    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
     size = plane.across.taps * len(plane.along.pairs)
     packing = TapWords(plane.axis, plane.along.pairs, narrow=1 < size <= MOST_WEIGHTS)
     shape = packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
@@ -47,9 +50,9 @@ def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answ
     code = Code()
     rows, pixels = rows_of(code, kernel, packed), machine.recipe.depthwise_pixels
     DepthwiseWriter(kernel, code, rows, plane, packed, packing, pixels).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
+    params[position] = packed
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: packing}, _overwritten(kernel, func))
+    return Loops(written, {**as_bytes, position: packing}, overwritten)
 
 
 def _overwritten(kernel: DotKernel, func: tirx.PrimFunc) -> tuple[int, ...]:
@@ -119,8 +122,8 @@ class DepthwiseWriter:
     def _constants(self, c: Offset) -> dict[tuple[tirx.Buffer, int, int, int], tirx.Expr]:
         """What the epilogue reads of a channel, whatever the place: loaded once."""
         return {
-            (at.buffer, at.base, 0, 1): self.code.let("o", load(self.rows.of(at.buffer), at.base + c * at.channel))
-            for _, at in self.kernel.operands
+            (at.buffer, at.base, 0, 1): self.code.let("o", self.rows.load(wanted, at, at.base + c * at.channel))
+            for wanted, at in self.kernel.operands
             if not any(at.rows)
         }
 

@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.rules.dsp_copy import Copy
@@ -29,18 +30,20 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     kernel = dot_kernel(sch, tuple(constants)) if machine.dsp else None
     if kernel is None or not has_word_epilogue(sch, kernel, constants):
         return None
+    old = list(sch.mod["main"].params)
+    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    kernel, params, as_bytes = byte_constants(kernel, old, constants)
     plan = plan_of(kernel, machine)
     if plan is None:
         return None
-    old = list(sch.mod["main"].params)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     packed = tirx.decl_buffer(plan.packing.pack(constants[position][0]).shape, "int32", name=kernel.w.name)
     code = Code()
     DspWriter(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
+    params[position] = packed
+    func = tirx.PrimFunc(params, code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    return Loops(func, {position: plan.packing})
+    return Loops(func, {**as_bytes, position: plan.packing})
 
 
 @dataclass(frozen=True)

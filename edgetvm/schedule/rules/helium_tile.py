@@ -13,6 +13,7 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
 from edgetvm.schedule.rules.dot_copy import copy_bytes
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
@@ -38,6 +39,7 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     runs = seen.together if seen.count > 1 and seen.length < WHOLE else seen
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
     packing = ChunkPanels(columns, runs)
     size = packing.pack(np.zeros([int(extent) for extent in kernel.w.shape], np.int8)).size
     packed = tirx.decl_buffer((size,), "int8", name=kernel.w.name)
@@ -45,8 +47,9 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
     sums = HeliumSums(code, runs, recipe.helium_unrolled)
     HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, columns, rows.of(packed)).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
-    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), {position: packing})
+    params[position] = packed
+    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
+    return Loops(written, {**as_bytes, position: packing})
 
 
 @dataclass(frozen=True)

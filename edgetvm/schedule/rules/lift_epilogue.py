@@ -23,7 +23,7 @@ class Lift:
 
     `find` gives the vector of a load, or of a larger part that is known; None for other parts.
     `neon` are NEON's instructions where vectors are its own. `words` are single elements in registers of 32 bits,
-    of which a product's high word is had by itself; shifts that differ are then all more than that word's 32.
+    of which a product's high word is had by itself; shifts that differ are then all in 33..52.
     """
 
     code: Code
@@ -88,8 +88,8 @@ class Lift:
             rounding = (zero << places) + (1 << (places - 1))
             return tirx.RShift(high + self.int32(rounding), self.int32(places))
         above = tirx.bitwise_and(self(shift), self.int32(HIGH_WORD - 1))  # as s - 32 its bounds confuse TVM
-        half = tirx.LShift(self.int32(1), above - self.int32(1))
-        return tirx.RShift(high + half, above) + self.int32(zero)
+        rounding = tirx.LShift(self.int32(2 * zero + 1), above - self.int32(1))
+        return tirx.RShift(high + rounding, above)
 
     def narrow_neon(self, neon: Neon, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
         """By saturating instructions: through 16 bits, where the zero point is added, to 8."""

@@ -9,19 +9,19 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.rules.dot_epilogue import as_requantized, can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.lift_epilogue import HIGH_WORD
+from edgetvm.schedule.rules.lift_epilogue import HIGH_WORD, MOST_LATE_SHIFT
 from edgetvm.schedule.types import Constants
 
 
 def has_word_epilogue(sch: Schedule, kernel: DotKernel, constants: Constants) -> bool:
-    """Whether every part has a form, and shifts that are read are constants by which all roundings are high words."""
+    """Whether every part has a form, and shifts that are read are constants by which all roundings fit high words."""
     if not can_lift(kernel.value):
         return False
     params = list(sch.mod["main"].params)
     for shift in _shifts(kernel.value):
         position = next((i for i, param in enumerate(params) if param.same_as(shift.source)), None)
         arrays = constants.get(position, ()) if position is not None else ()
-        if not arrays or any(array.min() <= HIGH_WORD for array in arrays):
+        if not arrays or any(array.min() <= HIGH_WORD or array.max() > MOST_LATE_SHIFT for array in arrays):
             return False
     return True
 
