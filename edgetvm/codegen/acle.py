@@ -10,7 +10,7 @@ from tvm.target import codegen
 
 HEADER = "#include <arm_acle.h>"
 
-_FUNCTIONS = ("smlad", "smlabb", "smlabt", "smlatb", "smlatt", "sxtb16")
+_FUNCTIONS = ("smlad", "smlabb", "smlabt", "smlatb", "smlatt", "smuad", "sxtb16", "qadd", "qsub", "qadd16", "qsub16")
 
 
 def to_acle(func: tirx.PrimFunc) -> tuple[tirx.PrimFunc, bool]:

@@ -21,6 +21,7 @@ from edgetvm.schedule.rules.dot_panels import dot_panels
 from edgetvm.schedule.rules.dot_tile import dot_tile
 from edgetvm.schedule.rules.dsp_depthwise import dsp_depthwise
 from edgetvm.schedule.rules.dsp_tile import dsp_tile
+from edgetvm.schedule.rules.dsp_winograd import dsp_winograd
 from edgetvm.schedule.rules.elementwise import elementwise
 from edgetvm.schedule.rules.functions_apart import functions_apart
 from edgetvm.schedule.rules.half_tile import half_tile
@@ -48,6 +49,7 @@ RULES: list[Rule] = [
     dsp_depthwise,
     helium_depthwise,
     helium_tile,
+    dsp_winograd,
     dsp_tile,
     neon_panels,
     neon_tile,

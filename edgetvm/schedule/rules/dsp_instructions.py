@@ -17,6 +17,35 @@ def multiply_halves(total: tirx.Expr, a: tirx.Expr, upper_a: int, b: tirx.Expr, 
     return _call(f"smla{'bt'[upper_a]}{'bt'[upper_b]}", a, b, total)
 
 
+def first_product(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """The product of the lower plus that of the upper halves."""
+    return _call("smuad", a, b)
+
+
+def add_halves(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """Both halves. Sums must fit: qadd16, since LLVM orders sadd16 with all of memory for the flags that it sets."""
+    return _call("qadd16", a, b)
+
+
+def subtract_halves(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """The same of differences: qsub16."""
+    return _call("qsub16", a, b)
+
+
+def add_words(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
+    """The sum of two int32. LLVM is not told that it fits, or it would add, and multiply the sum, in double words."""
+    whole = tirx.reinterpret("uint32", a) + tirx.reinterpret("uint32", b)
+    return tirx.reinterpret("int32", whole)  # of a cast TVM would conclude that it is not negative
+
+
+def keep_order(value: tirx.Expr) -> tirx.Expr:
+    """Sums and differences of words, which fit, by qadd and qsub: LLVM would add in another order and load first."""
+    if isinstance(value, tirx.Add | tirx.Sub):
+        name = "qadd" if isinstance(value, tirx.Add) else "qsub"
+        return _call(name, keep_order(value.a), keep_order(value.b))
+    return value
+
+
 def join_halves(lower: tirx.Expr, upper: tirx.Expr) -> tirx.Expr:
     """The low half of each of two registers: pkhbt."""
     return tirx.bitwise_or(tirx.bitwise_and(lower, _int32((1 << HALF_BITS) - 1)), tirx.LShift(upper, _int32(HALF_BITS)))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgetvm.schedule.rules.winograd_transform import F2, transform_weights
+
 GROUP = 4  # products that one word of weights takes part in
 IN_PAIRS = (0, 2, 1, 3)  # bytes 0 and 2 of a word are widened together, then 1 and 3
 
@@ -57,3 +59,29 @@ def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:
     widths = [(0, 0)] * data.ndim
     widths[axis] = (0, max(size - data.shape[axis], 0))
     return np.pad(data, widths)
+
+
+@dataclass(frozen=True)
+class DspWinogradPanels:
+    """Weights ``[3, 3, C, O]`` transformed for tiles of 2x2 and four times as large: integers of 16 bits.
+
+    One row of int32 words of two channels, as `sxtb16` orders them: ``[O / block, position, C / 2, block]``, the last
+    block less.
+    """
+
+    block: int
+
+    @property
+    def label(self) -> str:
+        """Tells this layout from others in a name."""
+        return f"dsp_winograd{self.block}"
+
+    def pack(self, data: np.ndarray) -> np.ndarray:
+        """The array as the kernel reads it."""
+        whole = 4 * transform_weights(F2, data)
+        positions, depth, outputs = whole.shape
+        quads = whole.reshape(positions, depth // GROUP, GROUP, outputs)[:, :, IN_PAIRS].astype("<i2")
+        halves = quads.reshape(positions, depth // 2, 2, outputs).swapaxes(2, 3)
+        words = np.ascontiguousarray(halves).view("<i4")[..., 0]
+        panels = (words[..., first : first + self.block] for first in range(0, outputs, self.block))
+        return np.concatenate([panel.ravel() for panel in panels])

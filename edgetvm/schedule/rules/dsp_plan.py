@@ -151,8 +151,8 @@ def cost_of(plan: DspPlan) -> float:
     """Instructions of one row of outputs in closed form."""
     kernel, tile, words = plan.kernel, plan.tile, plan.words
     total = 0.0
-    for pixels, rows in _pieces(kernel.extents[2], tile.pixels):
-        for channels, panels in _pieces(kernel.channels, tile.channels):
+    for pixels, rows in pieces(kernel.extents[2], tile.pixels):
+        for channels, panels in pieces(kernel.channels, tile.channels):
             total += rows * panels * _tile_cost(plan, Tile(pixels, channels))
     if not words.copied:
         return total
@@ -160,7 +160,7 @@ def cost_of(plan: DspPlan) -> float:
     return total + copied * words.depth * (1.25 if words.quads else 2.5)
 
 
-def _pieces(extent: int, size: int) -> list[tuple[int, int]]:
+def pieces(extent: int, size: int) -> list[tuple[int, int]]:
     """Sizes of the pieces of `extent`, and how many there are."""
     return [(piece, count) for piece, count in ((size, extent // size), (extent % size, 1)) if piece and count]
 

@@ -85,7 +85,7 @@ class DspWriter:
                 self._tile(Reading(source, start), panel, (b, first + y, z), pixels, channels)
 
             with self.code.loop("row", plan.band) as y:
-                _pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
+                in_pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
 
         self._panels(panel_of)
 
@@ -99,17 +99,17 @@ class DspWriter:
                 lambda panel, channels: self._tile(Reading(copy.target, 0), panel, (b, y, z), pixels, channels)
             )
 
-        _pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
+        in_pieces(self.code, "z", plan.kernel.extents[2], plan.tile.pixels, tile_of)
 
     def _panels(self, write: Callable[[Offset, int], None]) -> None:
-        _pieces(self.code, "o", self.plan.kernel.channels, self.plan.tile.channels, write, by_piece=True)
+        in_pieces(self.code, "o", self.plan.kernel.channels, self.plan.tile.channels, write, by_piece=True)
 
     def _tile(self, reading: Reading, panel: Offset, place: Place, pixels: int, channels: int) -> None:
         writer = TileWriter(self.code, self.plan, self.rows, pixels, channels)
         writer.write(reading, panel, self.rows.of(self.packed), place)
 
 
-def _pieces(
+def in_pieces(
     code: Code, name: str, extent: int, size: int, write: Callable[[Offset, int], None], by_piece: bool = False
 ) -> None:
     """`extent` in pieces of `size` and a last one: where each begins, or with `by_piece` its number, and its size."""

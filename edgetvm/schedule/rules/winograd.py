@@ -16,14 +16,15 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
-from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
+from edgetvm.schedule.rules.dot_kernel import dot_kernel, float_factors
 from edgetvm.schedule.rules.winograd_block import Block
+from edgetvm.schedule.rules.winograd_cells import FloatCells, channel_pieces
 from edgetvm.schedule.rules.winograd_choice import choose_plan
 from edgetvm.schedule.rules.winograd_code import where
-from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace, channel_pieces
+from edgetvm.schedule.rules.winograd_grid import is_plain_3x3
+from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace
 from edgetvm.schedule.rules.winograd_output import OutputWriter
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
-from edgetvm.schedule.rules.winograd_transform import TAPS
 from edgetvm.schedule.rules.write_code import Code, Offset, number, store
 from edgetvm.schedule.types import Constants, Loops
 
@@ -35,7 +36,7 @@ def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     if not machine.vector_bytes or not machine.recipe.winograd_side:
         return None
     kernel = dot_kernel(sch, tuple(constants), factors=float_factors)
-    if kernel is None or not is_plain_3x3(kernel):
+    if kernel is None or not is_plain_3x3(kernel) or (kernel.border is not None and kernel.border.fill != 0):
         return None
     plan = choose_plan(kernel, machine)
     if plan is None:
@@ -47,20 +48,6 @@ def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     return Loops(func.with_attr("global_symbol", "main"), {position: plan.packing})
-
-
-def is_plain_3x3(kernel: DotKernel) -> bool:
-    """Whether it is a convolution by 3x3 taps, of stride and dilation 1, with nothing or zeros around the image."""
-    if kernel.taps != (TAPS, TAPS) or len(kernel.w.shape) != 4 or len(kernel.out.buffer.shape) != 4:
-        return False
-    if kernel.border is not None and kernel.border.fill != 0:
-        return False
-    padded = kernel.x.buffer if kernel.border is None else kernel.border.padded
-    batch, height, width, depth = (int(size) for size in padded.shape)
-    pixel = (height * width * depth, width * depth, depth)
-    steps = tuple(step if extent > 1 else 0 for step, extent in zip(pixel, kernel.extents, strict=True))
-    sizes = (batch, height - TAPS + 1, width - TAPS + 1)
-    return kernel.extents == sizes and kernel.x.rows == steps and kernel.steps == pixel[1:] and kernel.x.base == 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,8 @@ class _Writer:
         return strip
 
     def _input(self) -> InputWriter:
-        return InputWriter(self.code, self.plan, self.rows.of(self.plan.kernel.x.buffer))
+        cells = FloatCells(self.code, self.plan, self.rows.of(self.plan.kernel.x.buffer))
+        return InputWriter(self.code, self.plan, cells)
 
     def _tiles(self) -> tirx.Buffer:
         return self.code.array("tiles", self.plan.form.products * self.plan.tile_pitch, "float32", "global")

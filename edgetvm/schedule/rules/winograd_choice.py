@@ -35,7 +35,7 @@ def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[Winogr
     """
     plans: list[WinogradPlan] = []
     for rows, vectors in block_sizes(kernel.channels, machine):
-        plan = WinogradPlan(kernel, form, machine, 1, 1, rows, vectors)
+        plan = WinogradPlan(kernel, form, 1, 1, machine, rows, vectors)
         plans.append(_within(plan, machine.recipe.winograd_tiles))
         if _memory_cost(_weight_bytes(plan), machine):
             plans.append(_within(plan, plan.tile_rows * plan.tile_columns))

@@ -1,40 +1,44 @@
-"""The tiles of an image, transformed: channels along the vector, no copy of the image with its border.
+"""The tiles of an image, transformed: channels along the register, no copy of the image with its border.
 
 Two passes in one dimension. The first goes down the columns of a row of tiles, and neighbouring tiles share what it
-computes; rows outside of the image are left out of its code. Columns outside stay zero in what it writes.
+computes; rows outside of the image are left out of its code. Columns outside stay in what it writes as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tvm import tirx
 
-from edgetvm.schedule.rules.dot_border import Border
-from edgetvm.schedule.rules.winograd_code import algebra, where
-from edgetvm.schedule.rules.winograd_plan import WinogradPlan
-from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, store
+from edgetvm.schedule.rules.winograd_code import where
+from edgetvm.schedule.rules.winograd_grid import TileGrid
+from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
 
 
-@dataclass(frozen=True)
-class Channels:
-    """`count` pieces of `lanes` input channels from `first` on."""
+class Cells(Protocol):
+    """What a pixel of an image is in registers: `parts` of them, each `lanes` elements of a strip."""
 
-    first: int
-    count: int
-    lanes: int
+    @property
+    def parts(self) -> int: ...
 
+    @property
+    def lanes(self) -> int: ...
 
-def channel_pieces(plan: WinogradPlan) -> list[Channels]:
-    """All input channels: whole vectors, then a smaller one of each size that is needed."""
-    lanes, depth = plan.lanes, plan.kernel.depth
-    pieces = [Channels(0, depth // lanes, lanes)] if depth >= lanes else []
-    done = depth // lanes * lanes
-    while done < depth:
-        lanes = 1 << ((depth - done).bit_length() - 1)
-        pieces.append(Channels(done, 1, lanes))
-        done += lanes
-    return pieces
+    def read(self, at: Offset, lanes: int) -> list[tirx.Expr]:
+        """The parts of a pixel whose first channel is element `at` of the image."""
+
+    def outside(self, lanes: int) -> list[tirx.Expr]:
+        """Those of a pixel outside of the image."""
+
+    def transform(self, values: Sequence[tirx.Expr]) -> list[tirx.Expr]:
+        """A tile in one dimension."""
+
+    def put(
+        self, tiles: tirx.Buffer, position: Offset, tile: Offset, channel: Offset, parts: Sequence[tirx.Expr]
+    ) -> None:
+        """Keep one position of a transformed tile."""
 
 
 @dataclass(frozen=True)
@@ -49,39 +53,31 @@ class TilePlace:
 
 @dataclass(frozen=True)
 class InputWriter:
-    """Transforms spans of tiles of `image`, one row of elements, into `tiles`.
-
-    ``tiles[position][tile][channel]``, `plan.tile_pitch` elements a position.
-    """
+    """Transforms spans of tiles by way of a strip: ``[row of a tile][part][column]``."""
 
     code: Code
-    plan: WinogradPlan
-    image: tirx.Buffer
-
-    @property
-    def border(self) -> Border:
-        x = self.plan.kernel.x.buffer
-        return self.plan.kernel.border or Border(x, x, 0, 0, 0)
+    grid: TileGrid
+    cells: Cells
 
     @property
     def height(self) -> int:
-        return int(self.border.image.shape[1])
+        return int(self.grid.border.image.shape[1])
 
     @property
     def columns(self) -> tuple[int, int]:
         """Columns of a strip that are those of the image in every span: from one to before another."""
-        if self.plan.spans > 1:
-            return 0, self.plan.width
-        return self.border.left, min(int(self.border.image.shape[2]) + self.border.left, self.plan.width)
+        grid = self.grid
+        if grid.spans > 1:
+            return 0, grid.width
+        return grid.border.left, min(int(grid.border.image.shape[2]) + grid.border.left, grid.width)
 
     def clear(self, strip: tirx.Buffer) -> None:
-        """Zeros in what always stands for columns outside of the image."""
-        code, plan, lanes = self.code, self.plan, self.plan.lanes
+        """Fill in what always stands for columns outside of the image."""
         left, right = self.columns
-        for first, count in ((0, left), (right, plan.width - right)):
+        for first, count in ((0, left), (right, self.grid.width - right)):
             if count:
-                with code.loop("i", plan.form.side) as i, code.loop("x", count) as x:
-                    code.add(store(strip, (i * plan.width + first + x) * lanes, constant(0.0, "float32", lanes)))
+                with self.code.loop("x", count) as x:
+                    self._keep(strip, first + x, [self.cells.outside(self.cells.lanes)] * self.grid.form.side)
 
     def write(self, strip: tirx.Buffer, tiles: tirx.Buffer, place: TilePlace, channel: Offset, lanes: int) -> None:
         """A span of tiles, `lanes` channels from `channel` on."""
@@ -95,10 +91,10 @@ class InputWriter:
     def _kinds(self) -> list[tuple[int, int, int, int]]:
         """(first row of tiles, end, first row of a tile within the image, end) of rows that read the same rows."""
         kinds: list[tuple[int, int, int, int]] = []
-        for row in range(self.plan.tile_rows):
-            above = self.border.top - row * self.plan.form.outputs
-            low = min(max(above, 0), self.plan.form.side)
-            high = max(min(self.height + above, self.plan.form.side), low)
+        for row in range(self.grid.tile_rows):
+            above = self.grid.border.top - row * self.grid.form.outputs
+            low = min(max(above, 0), self.grid.form.side)
+            high = max(min(self.height + above, self.grid.form.side), low)
             if kinds and kinds[-1][2:] == (low, high):
                 kinds[-1] = (kinds[-1][0], row + 1, low, high)
             else:
@@ -107,33 +103,41 @@ class InputWriter:
 
     def _down(self, strip: tirx.Buffer, place: TilePlace, channel: Offset, lanes: int, inside: tuple[int, int]) -> None:
         """The columns of a span, of which rows from inside[0] to before inside[1] lie in the image."""
-        code, plan, form = self.code, self.plan, self.plan.form
-        depth, width = plan.kernel.depth, int(self.border.image.shape[2])
-        first = place.image * self.height + place.row * form.outputs - self.border.top
-        zero = constant(0.0, "float32", lanes)
+        code, grid, form, cells = self.code, self.grid, self.grid.form, self.cells
+        depth, width = grid.kernel.depth, int(grid.border.image.shape[2])
+        first = place.image * self.height + place.row * form.outputs - grid.border.top
         left, right = self.columns
         with code.loop("x", right - left) as x:
-            column = place.span * (plan.span * form.outputs) + x + (left - self.border.left)
-
-            def put(values: list[tirx.Expr]) -> None:
-                for i, value in enumerate(values):
-                    code.add(store(strip, (i * plan.width + left + x) * plan.lanes, value))
-
+            column = place.span * (grid.span * form.outputs) + x + (left - grid.border.left)
             here = tirx.And(number(column) >= number(0), number(column) < number(width))
-            with where(code, here, always=plan.spans == 1):
-                seen = [zero] * form.side
+            with where(code, here, always=grid.spans == 1):
+                seen = [cells.outside(lanes)] * form.side
                 for i in range(*inside):
-                    seen[i] = code.let("d", load(self.image, ((first + i) * width + column) * depth + channel, lanes))
-                put(form.input(algebra(code), seen))
-            if plan.spans > 1:
+                    seen[i] = cells.read(((first + i) * width + column) * depth + channel, lanes)
+                self._keep(strip, left + x, seen)
+            if grid.spans > 1:
                 with code.when(tirx.Not(here)):
-                    put([zero] * form.side)
+                    self._keep(strip, left + x, [cells.outside(lanes)] * form.side)
+
+    def _keep(self, strip: tirx.Buffer, column: Offset, pixels: Sequence[list[tirx.Expr]]) -> None:
+        """A column of tiles, transformed."""
+        for part, values in enumerate(zip(*pixels, strict=True)):
+            for i, value in enumerate(self.cells.transform(values)):
+                self.code.add(store(strip, self._cell(i, part, column), value))
+
+    def _cell(self, row: Offset, part: int, column: Offset) -> Offset:
+        """Its first element in a strip."""
+        return ((row * self.cells.parts + part) * self.grid.width + column) * self.cells.lanes
 
     def _across(self, strip: tirx.Buffer, tiles: tirx.Buffer, row: Offset, channel: Offset, lanes: int) -> None:
-        code, plan, form = self.code, self.plan, self.plan.form
-        with code.loop("i", form.side) as i, code.loop("t", plan.span) as t:
-            start = (i * plan.width + t * form.outputs) * plan.lanes
-            values = [code.let("d", load(strip, start + j * plan.lanes, lanes)) for j in range(form.side)]
-            to = i * (form.side * plan.tile_pitch) + (row * plan.span + t) * plan.kernel.depth + channel
-            for j, value in enumerate(form.input(algebra(code), values)):
-                code.add(store(tiles, to + j * plan.tile_pitch, value))
+        code, grid, form = self.code, self.grid, self.grid.form
+        with code.loop("i", form.side) as i, code.loop("t", grid.span) as t:
+            positions = zip(*(self._line(strip, i, part, t, lanes) for part in range(self.cells.parts)), strict=True)
+            for j, parts in enumerate(positions):
+                self.cells.put(tiles, i * form.side + j, row * grid.span + t, channel, parts)
+
+    def _line(self, strip: tirx.Buffer, row: Offset, part: int, tile: Offset, lanes: int) -> list[tirx.Expr]:
+        """One part of one row of a tile, transformed."""
+        start, form = self._cell(row, part, tile * self.grid.form.outputs), self.grid.form
+        values = [self.code.let("d", load(strip, start + j * self.cells.lanes, lanes)) for j in range(form.side)]
+        return self.cells.transform(values)

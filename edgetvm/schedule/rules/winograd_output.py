@@ -12,7 +12,9 @@ from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.float_epilogue import FloatEpilogue
 from edgetvm.schedule.rules.winograd_code import algebra, where
+from edgetvm.schedule.rules.winograd_grid import TileGrid
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
+from edgetvm.schedule.rules.winograd_transform import Algebra
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number, piece, store
 
 
@@ -41,20 +43,10 @@ class OutputWriter:
     def _tile(
         self, sums: tirx.Buffer, at: Offset, place: tuple[Offset, Offset, Offset], channel: Offset, outputs: int
     ) -> None:
-        code, plan, form = self.code, self.plan, self.plan.form
-        columns: list[list[tirx.Expr]] = []
-        for j in range(form.side):
-            position = [(i * form.side + j) * plan.sum_pitch for i in range(form.side)]
-            values = [code.let("m", load(sums, at + offset, plan.lanes)) for offset in position]
-            columns.append([code.let("h", value) for value in form.output(algebra(code), values)])
-        finish = self._finish(channel, outputs)
-        image, y, z = place
-        for i in range(form.outputs):
-            with self._inside(y, i, 1):
-                across = form.output(algebra(code), [column[i] for column in columns])
-                for j, value in enumerate(across):
-                    with self._inside(z, j, 2):
-                        finish(value, (image, y + i, z + j))
+        def read(position: int) -> tirx.Expr:
+            return load(sums, at + position * self.plan.sum_pitch, self.plan.lanes)
+
+        write_tile(self.code, self.plan, algebra(self.code), read, place, self._finish(channel, outputs))
 
     def _finish(self, channel: Offset, outputs: int) -> Callable[[tirx.Expr, Place], None]:
         """What writes a pixel of so many channels: on vectors, or where the epilogue has no such form, in a loop."""
@@ -81,8 +73,32 @@ class OutputWriter:
 
         return write_elements
 
-    def _inside(self, first: Offset, more: int, axis: int) -> AbstractContextManager[None]:
-        """What runs where pixel `first + more` is one of the output."""
-        extent = self.plan.kernel.extents[axis]
-        beyond = extent % self.plan.form.outputs
-        return where(self.code, number(first + more) < number(extent), always=beyond == 0 or more < beyond)
+
+def write_tile(
+    code: Code,
+    grid: TileGrid,
+    arithmetic: Algebra,
+    read: Callable[[int], tirx.Expr],
+    place: Place,
+    finish: Callable[[tirx.Expr, Place], None],
+) -> None:
+    """The pixels of one tile that lie in the output. `read` gives its sums by position; `place` is its first pixel."""
+    form, side = grid.form, grid.form.side
+    columns: list[list[tirx.Expr]] = []
+    for j in range(side):
+        values = [code.let("m", read(i * side + j)) for i in range(side)]
+        columns.append([arithmetic.let(value) for value in form.output(arithmetic, values)])
+    image, y, z = place
+    for i in range(form.outputs):
+        with _inside(code, grid, y, i, 1):
+            across = form.output(arithmetic, [column[i] for column in columns])
+            for j, value in enumerate(across):
+                with _inside(code, grid, z, j, 2):
+                    finish(value, (image, y + i, z + j))
+
+
+def _inside(code: Code, grid: TileGrid, first: Offset, more: int, axis: int) -> AbstractContextManager[None]:
+    """What runs where pixel `first + more` is one of the output."""
+    extent = grid.kernel.extents[axis]
+    beyond = extent % grid.form.outputs
+    return where(code, number(first + more) < number(extent), always=beyond == 0 or more < beyond)

@@ -8,26 +8,19 @@ from tvm import tirx
 
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES
-from edgetvm.schedule.rules.winograd_transform import TAPS, Winograd
+from edgetvm.schedule.rules.winograd_grid import TileGrid
 
 
 @dataclass(frozen=True)
-class WinogradPlan:
-    """A kernel in tiles of `form`.
+class WinogradPlan(TileGrid):
+    """How tiles are multiplied.
 
-    band     rows of tiles that are transformed together
-    span     tiles of each of these rows: all, or a part where scratch is short
     rows     tiles of a block of products, whose sums are in registers
     vectors  of `lanes` output channels beside them
     """
 
-    kernel: DotKernel
-    form: Winograd
     machine: Machine
-    band: int
-    span: int
     rows: int
     vectors: int
 
@@ -45,35 +38,9 @@ class WinogradPlan:
         return -(-self.kernel.channels // self.columns)
 
     @property
-    def tile_rows(self) -> int:
-        return -(-self.kernel.extents[1] // self.form.outputs)
-
-    @property
-    def tile_columns(self) -> int:
-        return -(-self.kernel.extents[2] // self.form.outputs)
-
-    @property
-    def bands(self) -> int:
-        return -(-self.tile_rows // self.band)
-
-    @property
-    def spans(self) -> int:
-        return -(-self.tile_columns // self.span)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles that are transformed together."""
-        return self.band * self.span
-
-    @property
     def blocks(self) -> int:
         """Blocks of a band; the last may repeat tiles of the one before."""
         return -(-self.tiles // self.rows)
-
-    @property
-    def width(self) -> int:
-        """Columns of the image that a span of tiles reads."""
-        return self.span * self.form.outputs + TAPS - 1
 
     @property
     def strip_floats(self) -> int:
