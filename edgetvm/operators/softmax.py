@@ -6,8 +6,8 @@ With ``d = max(x) - x`` of the row's codes, the power e is 2^20 * exp(-scale * d
 - of 16 bits ``e = (table[256 + min(d >> 8, n)] * table[d & 255] + 2^39) >> 40``, both factors times 2^30; the
   table ends with n, the first high byte that makes every power 0.
 
-Then ``inverse = floor(2^50 / sum e)``, ``p = (e * inverse) >> 20``, the probability times 2^30, and
-``out = clamp(((p * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``.
+Then ``inverse = floor(2^50 / sum e)``, in short rows by divisions of 32 bits, ``p = (e * inverse) >> 20``, the
+probability times 2^30, and ``out = clamp(((p * multiplier + 2^(shift-1)) >> shift) + zero_point, low, high)``.
 The largest code alone gives 2^20, so the sum is at least that and p below 2^31.
 """
 
@@ -31,6 +31,8 @@ PROBABILITY_BITS = 30  # of probability 1
 _FACTOR_BITS = 30  # of each of the two factors of a power
 _SPARE_BITS = 2 * _FACTOR_BITS - POWER_BITS  # that the product of both has more than a power
 _BYTE = 256
+_WORD_BITS = 32
+_LEAST_DIGIT = 6  # five divisions a row at most
 
 
 def _infer(types: Sequence[relax.TensorType], attributes: Attributes) -> relax.TensorType:
@@ -66,7 +68,11 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     zero, places = int(attributes["zero_point"]), int(attributes["shift"])
     low, high = int(attributes["low"]), int(attributes["high"])
 
+    digits = _digit_bits(length)
+
     def invert(inputs: Sequence[Any], results: Sequence[Cell], _: Sequence[Cell]) -> list[tirx.Stmt]:
+        if digits:
+            return _divide_by_words(inputs[0], results[0], digits)
         one = tirx.const(1 << (POWER_BITS + PROBABILITY_BITS), "int64")
         return [results[0].set(tirx.truncdiv(one, inputs[0]))]
 
@@ -95,3 +101,29 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
         return te.compute((rows, length), one, name="softmax")
 
     return builder.call_te(compute, *expr.args, primfunc_name_hint="softmax")
+
+
+def _digit_bits(length: int) -> int:
+    """Bits of the quotient that a division of 32 bits gives, as many each time; 0 where a row needs too many."""
+    spare = _WORD_BITS - (length << POWER_BITS).bit_length()
+    return max((bits for bits in range(_LEAST_DIGIT, spare + 1) if PROBABILITY_BITS % bits == 0), default=0)
+
+
+def _divide_by_words(total: Any, inverse: Cell, bits: int) -> list[tirx.Stmt]:
+    """``inverse = floor(2^50 / total)``, digit by digit, without the 500 bytes that divide 64 bits on 32-bit cores."""
+    statements: list[tirx.Stmt] = []
+
+    def let(name: str, value: Any) -> Any:
+        variable = tirx.Var(name, "uint32")
+        statements.append(tirx.Bind(variable, value))
+        return variable
+
+    divisor = let("divisor", total.astype("uint32"))
+    rest, quotient = tirx.const(1 << POWER_BITS, "uint32"), tirx.const(0, "uint32")
+    places = tirx.const(bits, "uint32")
+    for _ in range(PROBABILITY_BITS // bits):
+        shifted = let("shifted", rest << places)
+        digit = let("digit", tirx.truncdiv(shifted, divisor))
+        rest = let("rest", shifted - digit * divisor)
+        quotient = let("quotient", (quotient << places) + digit)
+    return [*statements, inverse.set(quotient.astype("int64"))]

@@ -30,7 +30,7 @@ def real(x: np.ndarray, scale: float) -> np.ndarray:
 @settings(max_examples=24, deadline=None, derandomize=True)
 @given(
     rows=st.sampled_from([1, 3, 5]),
-    length=st.sampled_from([1, 2, 7, 17, 64]),
+    length=st.sampled_from([1, 2, 7, 15, 17, 64]),
     scale=st.floats(1e-5, 8.0),
     given_dtype=st.sampled_from(["int8", "int16"]),
     case=st.sampled_from([(1 / 256, -128, "int8"), (1.5, 0, "int8"), (1 / 32768, 0, "int16"), (0.01, 127, "int8")]),
