@@ -60,9 +60,13 @@ class Package:
         samples: int | None = None,
         board: str | None = None,
         preprocess: str | Path | None = None,
+        canary: bool = False,
         progress: Progress | None = None,
     ) -> VerifyReport:
-        """Compare the package with ONNX Runtime on the original model, on `data` or on seeded random inputs."""
+        """Compare the package with ONNX Runtime on the original model, on `data` or on seeded random inputs.
+
+        `canary` also looks at the arena after every kernel call: none may write outside its output and its scratch.
+        """
         return verify_package(
             self.path,
             model=_path(model),
@@ -70,6 +74,7 @@ class Package:
             samples=samples,
             board=board,
             preprocess=_path(preprocess),
+            canary=canary,
             progress=progress,
         )
 

@@ -31,6 +31,11 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-layer", action="store_true", help="of an integer package, list what differs kernel by kernel"
     )
+    parser.add_argument(
+        "--canary",
+        action="store_true",
+        help="look at the memory after every kernel call: none may write outside its output and its scratch",
+    )
     parser.set_defaults(run=run)
 
 
@@ -43,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples=arguments.samples,
             board=arguments.board,
             preprocess=arguments.preprocess,
+            canary=arguments.canary,
         )
     if arguments.json:
         print_json(report.to_json())

@@ -56,7 +56,7 @@ def check_inputs(package: Package, request: RunRequest) -> int:
 def write_request(folder: Path, package: Package, request: RunRequest) -> int:
     """Write what the harness reads into ``folder``; returns the number of samples."""
     samples = check_inputs(package, request)
-    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * request.taps
+    flags = CALLER_BUFFERS * request.caller_buffers | GUARD * request.guard | TAP * (request.taps or request.arenas)
     flags |= PROFILE * request.profile | BOUND * request.bound
     fields = (MAGIC, samples, request.warmup, request.repeats, request.threads, flags)
     (folder / REQUEST).write_bytes(struct.pack("<6I", *fields))
@@ -88,6 +88,12 @@ def read_taps(folder: Path, package: Package, samples: int) -> tuple[tuple[np.nd
     tensors = tuple(tensor for call in package.calls for tensor in call.outputs)
     columns = iter(_read_columns(folder / TAPS, package, tensors, samples))
     return tuple(tuple(islice(columns, len(call.outputs))) for call in package.calls)
+
+
+def read_arenas(folder: Path, package: Package, samples: int) -> np.ndarray:
+    """The arena behind every kernel call, uint8 (samples, kernel calls, bytes of the arena)."""
+    arena = Tensor("arena", (package.arena_bytes,), "uint8", package.arena_bytes)
+    return np.stack(_read_columns(folder / TAPS, package, (arena,) * len(package.calls), samples), 1)
 
 
 def call_times(report: Report, package: Package) -> tuple[tuple[int, ...], ...] | None:

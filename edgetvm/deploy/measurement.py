@@ -21,8 +21,9 @@ class RunRequest:
     count           count the instructions of one inference, under an emulator, on one thread
     taps            keep every output of every kernel call too; stack, time and instructions then
                     include what that takes
+    arenas          keep the whole arena as every kernel call left it, in place of taps
     profile         find what each kernel call takes: its time in every repeat, on a real machine, and its
-                    instructions if they are counted; not together with taps
+                    instructions if they are counted; not together with taps or arenas
     timeout_s       a run that takes longer is stopped
     """
 
@@ -35,13 +36,15 @@ class RunRequest:
     guard: bool = False
     count: bool = False
     taps: bool = False
+    arenas: bool = False
     profile: bool = False
     timeout_s: float = 300.0
 
     @property
     def entry_header(self) -> str | None:
         """The header of the harness that the entry function is compiled with, if it is compiled anew."""
-        return "profile_entry.h" if self.profile else "tap.h" if self.taps else None
+        headers = {"profile_entry.h": self.profile, "arena_tap.h": self.arenas, "output_tap.h": self.taps}
+        return next((header for header, wanted in headers.items() if wanted), None)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Measurement:
     outputs        one array a model output, of shape (samples, *output shape)
     taps           one tuple a kernel call, in the order of the manifest's `calls`; in it one array an
                    output, of shape (samples, *output shape)
+    arenas         bytes, of shape (samples, kernel calls, bytes of the arena)
     latency_ns     the time of each repeat, on a real machine
     instructions   executed by the first inference, its call included
     cycles         of that inference by the model of its core, if the core has one
@@ -66,6 +70,7 @@ class Measurement:
     runner: str
     outputs: tuple[np.ndarray, ...]
     taps: tuple[tuple[np.ndarray, ...], ...] | None = None
+    arenas: np.ndarray | None = None
     latency_ns: tuple[int, ...] | None = None
     instructions: int | None = None
     cycles: int | None = None

@@ -39,7 +39,8 @@ class Call:
     """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes.
 
     `stages` is how many kernels of other packages of the model were joined to this one, `step` its place in the order
-    of the graph, which may be another than that of the calls.
+    of the graph, which may be another than that of the calls. `writes` are the bytes of the arena that are the call's
+    to write, its outputs and its scratch: the first and their number.
     """
 
     kernel: str
@@ -47,6 +48,7 @@ class Call:
     outputs: tuple[Tensor, ...]
     stages: int
     step: int = 0
+    writes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Package:
     The number of channels that were kept is a multiple of `channel_multiple`, None where dead ones were kept too.
     `precision` is that of float arithmetic, fp32 or fp16. `shapes` froze the model's dynamic dimensions; `integer`
     tells that it was compiled from a quantized graph, `integer_io` that its inputs and outputs are integers where
-    the model's are float.
+    the model's are float. `input_offsets` are where inputs lie in the arena before a run.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class Package:
     variants: tuple[Variant, ...] = ()  # the best last
     precision: str = "fp32"
     channel_multiple: int | None = None
+    input_offsets: tuple[int, ...] = ()
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -168,13 +171,17 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         outputs=tuple(map(_tensor, manifest["outputs"])),
         arena_bytes=int(manifest["arena"]["bytes"]),
         arena_align=int(manifest["arena"]["align"]),
-        calls=tuple(map(_call, manifest["calls"])),
+        calls=tuple(
+            replace(_call(entry), writes=_writes(manifest["arena"], call))
+            for call, entry in enumerate(manifest["calls"])
+        ),
         shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
         integer=manifest["integer"] is not None,
         integer_io=bool(manifest["options"]["integer_io"]),
         precision=str(manifest["options"].get("precision", "fp32")),
         channel_multiple=None if dead is None else int(dead["multiple"]),
         variants=tuple(map(_variant, manifest.get("variants", ()))),
+        input_offsets=tuple(int(entry["offset"]) for entry in manifest["inputs"]),
     )
 
 
@@ -208,6 +215,11 @@ def _call(entry: dict[str, Any]) -> Call:
     kernel = str(entry["kernel"])
     outputs = tuple(_dense(kernel, output) for output in entry["outputs"])
     return Call(kernel, tuple(map(str, entry["nodes"])), outputs, int(entry["stages"]), int(entry["step"]))
+
+
+def _writes(arena: dict[str, Any], call: int) -> tuple[tuple[int, int], ...]:
+    blocks = arena.get("blocks", ())
+    return tuple((int(block["offset"]), int(block["bytes"])) for block in blocks if block["first"] == call)
 
 
 def _dense(name: str, entry: dict[str, Any]) -> Tensor:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgetvm.deploy.exchange import call_times, finished_samples, read_outputs, read_report, read_taps
+from edgetvm.deploy.exchange import call_times, finished_samples, read_arenas, read_outputs, read_report, read_taps
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
 from edgetvm.errors import RunError
@@ -71,6 +71,7 @@ def collect(
         runner=runner,
         outputs=read_outputs(folder, package, samples),
         taps=read_taps(folder, package, samples) if request.taps else None,
+        arenas=read_arenas(folder, package, samples) if request.arenas else None,
         latency_ns=report.values.get("latency_ns"),
         call_ns=call_times(report, package) if request.profile else None,
         stack_bytes=stack,

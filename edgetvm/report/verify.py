@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
-from edgetvm.deploy.measurement import Measurement
+import numpy as np
+
+from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package, read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import ModelError, PackageError, RunError
@@ -16,6 +19,7 @@ from edgetvm.report.batches import Progress, Run, run_batches
 from edgetvm.report.border import as_number_tensor, codes, load_samples, numbers
 from edgetvm.report.errors import compare, worst
 from edgetvm.report.kernels import kernel_checker
+from edgetvm.report.stray_writes import stray_writes
 from edgetvm.report.types import VerifyReport
 
 RANDOM_SAMPLES = 10
@@ -30,6 +34,7 @@ def verify_package(
     board: str | None = None,
     preprocess: Path | None = None,
     seed: int = 0,
+    canary: bool = False,
     progress: Progress | None = None,
     run: Run = run,
 ) -> VerifyReport:
@@ -38,7 +43,8 @@ def verify_package(
     The samples are those of `data`, all or the first `samples`; without data they are random.
     An integer package passes when every kernel gives what the integer interpreter does; its error against
     the model is told all the same.
-    Raises RunError when the package writes outside its arena or reads what it has not written.
+    Raises RunError when the package writes outside its arena or reads what it has not written; with `canary` also
+    when a kernel writes to a part of the arena that is neither its output nor its scratch.
     """
     package = read_package(package_dir.resolve())
     model = reference_model(package, model)
@@ -49,7 +55,24 @@ def verify_package(
         dataset = random_data(inputs, count if inputs else 1, seed, index_ranges(model))
     else:
         dataset = load_samples(data, package, preprocess, samples)
+    if canary:
+        check_writes(package, dataset, run, board)
     return _compare(package, run, model, dataset, board, progress)
+
+
+def check_writes(package: Package, data: Dataset, run: Run = run, board: str | None = None) -> None:
+    """Raise RunError when a kernel writes beside its own bytes of the arena, on the first two samples of `data`."""
+    samples = list(islice(data, 2))
+    samples = samples if len(samples) > 1 else samples * 2
+    columns = tuple(np.stack([codes(tensor, sample[tensor.name]) for sample in samples]) for tensor in package.inputs)
+    measurement = run(package.folder, RunRequest(columns, arenas=True), board=board)
+    assert measurement.arenas is not None
+    stray = stray_writes(package, measurement.arenas, columns)
+    if stray:
+        raise RunError(
+            f"{package.name}: kernel {stray[0].kernel} wrote {stray[0].bytes} bytes of the arena, from byte "
+            f"{stray[0].offset} on, that are not its own, on {measurement.runner}"
+        )
 
 
 def reference_model(package: Package, model: Path | None = None) -> Path:

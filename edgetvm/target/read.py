@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 from edgetvm.target.instructions import OTHER, PIPELINED_LOAD, REFILL, kinds
 from edgetvm.target.toml_table import TomlTable
 from edgetvm.target.types import Board, Emulator, Memory, Processor, Serial, Variant
 
 KIB = 1024
+ADDRESSES = 1 << 32
+STACK_ALIGN = 8
 HWCAP_BITS = 64
 
 _OS = {"x86_64": "linux", "aarch64": "linux", "arm": "linux", "thumb": "none", "c": "none"}
@@ -123,8 +126,10 @@ def read_board(table: TomlTable) -> Board:
         emulator=_read_emulator(emulator) if emulator else None,
         serial=_read_serial(serial) if serial else None,
     )
-    if board.clock_mhz <= 0 or board.cores <= 0:
-        raise table.error(f"{board.cores} cores at {board.clock_mhz:g} MHz cannot be")
+    if not 0 < board.clock_mhz < inf:
+        raise table.error(f"clock_mhz must be a number above 0, is {board.clock_mhz:g}")
+    if board.cores <= 0:
+        raise table.error(f"cores must be at least 1, is {board.cores}")
     return board
 
 
@@ -177,8 +182,11 @@ def _read_memories(table: TomlTable) -> tuple[Memory, ...]:
         raise table.error("two memory regions have one name")
     mapped = sorted((m for m in memories if m.address is not None), key=lambda m: m.address or 0)
     for low, high in pairwise(mapped):
-        if (low.address or 0) + low.bytes > (high.address or 0):
-            raise table.error(f"memory regions '{low.name}' and '{high.name}' overlap")
+        if (end := (low.address or 0) + low.bytes) > (high.address or 0):
+            raise table.error(
+                f"memory regions '{low.name}' and '{high.name}' overlap: "
+                f"the first ends at {end:#x}, the second begins at address {high.address:#x}"
+            )
     return memories
 
 
@@ -192,6 +200,16 @@ def _read_memory(table: TomlTable) -> Memory:
     table.finish()
     if memory.kind not in ("flash", "ram"):
         raise table.error(f"kind '{memory.kind}' is neither flash nor ram")
-    if memory.bytes <= 0 or (memory.address or 0) < 0:
-        raise table.error(f"{memory.bytes // KIB} KiB at {memory.address or 0:#x} cannot be")
+    if memory.bytes <= 0:
+        raise table.error(f"kib must be at least 1, is {memory.bytes // KIB}")
+    if memory.address is not None:
+        _check_address(table, memory.address, memory.bytes)
     return memory
+
+
+def _check_address(table: TomlTable, address: int, size: int) -> None:
+    """What has an address is seen by a core of 32 bits, whose stack is aligned to 8 bytes."""
+    if not 0 <= address <= ADDRESSES or address % STACK_ALIGN:
+        raise table.error(f"address {address:#x} must be a multiple of {STACK_ALIGN} from 0 to {ADDRESSES:#x}")
+    if address + size > ADDRESSES:
+        raise table.error(f"kib {size // KIB} at address {address:#x} ends beyond the {ADDRESSES:#x} bytes of 32 bits")

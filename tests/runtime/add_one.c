@@ -1,6 +1,6 @@
 /* A model of one operator, y = x + 1 on four floats, laid out as a compiled one is. */
 #include "edgetvm.h"
-#include "tap.h"
+#include "output_tap.h"
 
 static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
     const float *const x = in != NULL && in[0] != NULL ? in[0] : (const void *)arena;

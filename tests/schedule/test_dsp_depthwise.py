@@ -92,6 +92,12 @@ def test_narrow_weights_are_bytes_of_two_words_each(pairs: tuple[int, ...]) -> N
     np.testing.assert_array_equal(widened[:, : words.shape[1]], words)
 
 
+def test_layouts_have_names_of_their_own() -> None:
+    """Two layers may share their weights and pair them differently: joined kernels of mobilenet_v1_025 do."""
+    layouts = [TapWords(0, (0, 1)), TapWords(0, (0, 2)), TapWords(1, (0, 2)), TapWords(0, (0, 2), narrow=True)]
+    assert len({layout.label for layout in layouts}) == len(layouts)
+
+
 def test_instructions() -> None:
     layer = depthwise((1, 25, 5, 64), SAME, "requantize")
     used = instructions(schedule(layer.body, layer.inputs(), TARGET), TARGET)

@@ -1,19 +1,18 @@
-/* taps.bin: every output of every kernel call, one after the other, sample after sample.
+/* taps.bin: what a model's entry hands over right after each kernel call, one after the other, sample after sample.
  *
- * A model's entry that is compiled with this header before it (-include) hands each output over right
- * after its call. Written from where it lies, so that it takes no memory.
+ * Written from where it lies, so that it takes no memory.
  */
 #ifndef EDGETVM_HARNESS_TAP_H
 #define EDGETVM_HARNESS_TAP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-#define EDGETVM_TAP(call, output, data, bytes) tap_write(data, bytes)
-
-/* From tap_open to tap_close; otherwise it does nothing. */
+/* From tap_open to tap_close; otherwise they do nothing. */
 void tap_write(const void *data, size_t bytes);
+void tap_arena(const uint8_t *arena, int output); /* all of it, once a call: with its output 0 */
 
 int tap_open(void);  /* 0, or -1 */
-int tap_close(void); /* 0, or -1 when an output was not written */
+int tap_close(void); /* 0, or -1 when something was not written */
 
 #endif

@@ -95,7 +95,7 @@ class TapWords:
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return f"taps{self.axis}_{len(self.pairs)}{'_narrow' if self.narrow else ''}"
+        return f"taps{self.axis}_{'_'.join(map(str, self.pairs))}{'_narrow' if self.narrow else ''}"
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
