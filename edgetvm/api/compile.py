@@ -64,6 +64,7 @@ def compile(  # noqa: A001
     tensor_calibrators: Mapping[str, str] | None = None,
     float_nodes: Collection[str] = (),
     int16_nodes: Collection[str] = (),
+    int8_weights: Collection[str] = (),
     max_drop: float | None = None,
     metric: str = "top1",
     score: str | None = None,
@@ -83,8 +84,8 @@ def compile(  # noqa: A001
     precision        arithmetic of a float model: "fp32", or "fp16" on a core that has it
     libc             for Linux: "gnu" (glibc 2.28 or newer, the default) or "musl"
     recipe           a TOML file of schedule numbers that replace the shipped ones
-    quantize         "int8", "int8x16" or "int8-dynamic": quantize a float model first (see `edgetvm.quantize`,
-                     also for all from `calibration` to `int16_nodes`)
+    quantize         "int8", "int4", "int8x16" or "int8-dynamic": quantize a float model first (see
+                     `edgetvm.quantize`, also for all from `calibration` to `int8_weights`)
     max_drop         the accuracy that may be lost, in hundredths of the metric (0.5 is half a point of top-1): the
                      most sensitive layers get int16 activations, or stay float, until it holds on the labels of
                      `calibration`
@@ -128,6 +129,7 @@ def compile(  # noqa: A001
         "tensor_calibrators": dict(sorted((tensor_calibrators or {}).items())),
         "float_nodes": sorted(float_nodes),
         "int16_nodes": sorted(int16_nodes),
+        "int4": None,
         "max_drop": None,
         "require_integer": require_integer,
         "integer_io": integer_io,
@@ -139,9 +141,11 @@ def compile(  # noqa: A001
         quantized = None
         if quantize is not None:
             quantized = Path(work) / "quantized.onnx"
-            options = options_of(quantize, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, pixels)
+            options = options_of(
+                quantize, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, int8_weights, pixels
+            )
             if max_drop is None:
-                quantize_to(
+                made = quantize_to(
                     model,
                     quantized,
                     calibration,
@@ -151,6 +155,7 @@ def compile(  # noqa: A001
                     shapes=shapes,
                     progress=progress,
                 )
+                recorded["int4"] = [asdict(layer) for layer in made.int4] or None
             else:
                 held = quantize_within(
                     model,

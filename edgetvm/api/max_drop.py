@@ -64,6 +64,11 @@ def quantize_within(
         raise DataError(f"--max-drop {max_drop:g} must be 0 or more", "0.5 is half a point of top-1, or 0.005 of AUC")
     if calibration is None:
         raise DataError("--max-drop needs labelled samples", "give --calibration DATA that has labels")
+    if options.scheme == "int4":
+        raise DataError(
+            "--max-drop is for int8 and int8x16: which layers get int4 weights is decided by the noise that they add",
+            hint="name layers that lose too much in --int8-weights",
+        )
     if options.scheme == "int8-dynamic":
         raise DataError("--max-drop is for int8 and int8x16: int8-dynamic has no scheme to mix")
     if options.pixels is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgetvm.api.progress import Progress
@@ -39,6 +40,7 @@ def quantize(
     tensor_calibrators: Mapping[str, str] | None = None,
     float_nodes: Collection[str] = (),
     int16_nodes: Collection[str] = (),
+    int8_weights: Collection[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -46,8 +48,9 @@ def quantize(
     """Quantize a float ONNX model after training, and write it to the new ONNX file `output`.
 
     calibration  an .npz or a folder of images: samples like those the model will see, without labels
-    scheme       "int8", "int8x16" (int16 activations) or "int8-dynamic" (dense layers, ranges found at run time:
-                 needs no calibration)
+    scheme       "int8", "int4" (int8 activations, weights of dense layers and 1x1 convolutions of 4 bits where
+                 that costs little), "int8x16" (int16 activations) or "int8-dynamic" (dense layers, ranges found at
+                 run time: needs no calibration)
     calibrator   how ranges are chosen: "minmax", "percentile", "entropy", "mse", or "auto": the best for each tensor
     preprocess   how the images of `calibration` become numbers
     window       cut each sample [rows, features] into windows of so many rows
@@ -56,12 +59,15 @@ def quantize(
     tensor_calibrators  calibrators of single activations, by name
     float_nodes  names of nodes left in float
     int16_nodes  names of nodes that get int16 activations
+    int8_weights names of nodes that keep int8 weights with "int4"
     seed         of what is chosen at random; the same seed gives the same file
 
     Raises an EdgeTVMError that names the tensor or node and says what to do; then nothing was written.
     """
     pixels = None if input_type is None else pixel_input(Path(model), input_type, preprocess, shapes or {})
-    options = options_of(scheme, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, pixels, seed)
+    options = options_of(
+        scheme, calibrator, equalize, tensor_calibrators, float_nodes, int16_nodes, int8_weights, pixels, seed
+    )
     output = Path(output)
     if output.exists():
         raise OutputError(f"{output} exists already", "give the name of a new file")
@@ -77,7 +83,7 @@ def quantize(
             progress=progress,
         )
         move_to(made.path, output)
-    return QuantizedModel(output, made.tensors, made.notes)
+    return replace(made, path=output)
 
 
 def options_of(
@@ -87,6 +93,7 @@ def options_of(
     tensor_calibrators: Mapping[str, str] | None,
     float_nodes: Collection[str],
     int16_nodes: Collection[str],
+    int8_weights: Collection[str],
     pixels: Pixels | None,
     seed: int = 0,
 ) -> QuantizeOptions:
@@ -97,6 +104,7 @@ def options_of(
         equalize=equalize,
         float_nodes=frozenset(float_nodes),
         int16_nodes=frozenset(int16_nodes),
+        int8_weights=frozenset(int8_weights),
         tensor_calibrators=tuple(sorted((tensor_calibrators or {}).items())),
         seed=seed,
         pixels=pixels,

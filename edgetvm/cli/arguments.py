@@ -115,7 +115,8 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--quantize",
         choices=api.SCHEMES,
-        help="quantize a float model: activations and weights, int16 activations, or dense layers at run time",
+        help="quantize a float model: activations and weights, some weights of 4 bits, int16 activations, or dense "
+        "layers at run time",
     )
     group.add_argument("--calibration", metavar="DATA", help="samples like those the model will see, without labels")
     group.add_argument("--preprocess", metavar="FILE.toml", help="how the images of --calibration become numbers")
@@ -145,6 +146,9 @@ def add_quantization(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--int16-nodes", metavar="A,B", type=names, default=(), help="give these nodes int16 activations"
+    )
+    group.add_argument(
+        "--int8-weights", metavar="A,B", type=names, default=(), help="with int4: these nodes keep int8 weights"
     )
     group.add_argument(
         "--max-drop",

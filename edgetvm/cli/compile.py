@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             tensor_calibrators=dict(arguments.tensor_calibrator),
             float_nodes=arguments.float_nodes,
             int16_nodes=arguments.int16_nodes,
+            int8_weights=arguments.int8_weights,
             max_drop=arguments.max_drop,
             metric=arguments.metric,
             score=arguments.score,
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         footprint = package.footprint()
         foreseen = _foresee(package)
     _summary(package, arguments.output, footprint, foreseen)
+    _print_int8_weights(package)
     _print_floats(package)
     if footprint is not None:
         print_arena(footprint)
@@ -121,6 +123,7 @@ def _summary(
         f"{manifest['name']} for {manifest['target']}",
         [
             *_held(manifest["options"]),
+            *_narrow(manifest["options"]),
             ("flash", amount(manifest["flash_bytes"])),
             ("RAM", amount(manifest["ram_bytes"])),
             ("arena", amount(manifest["arena"]["bytes"])),
@@ -149,6 +152,16 @@ def _held(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _narrow(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many weights --quantize int4 made int4."""
+    if options["int4"] is None:
+        return []
+    layers = options["int4"]
+    held = [layer for layer in layers if layer["int4"]]
+    weights, every = (sum(layer["weights"] for layer in some) for some in (held, layers))
+    return [("int4 weights", f"{weights:,} of {every:,} in {len(held)} of {len(layers)} layers that can have them")]
+
+
 def _arithmetic(integer: Mapping[str, Any] | None, precision: str) -> str:
     if integer is None:
         return "float" if precision == "fp32" else "float of half precision"
@@ -162,6 +175,14 @@ def _dead(dead: Mapping[str, int] | None) -> list[tuple[str, str]]:
         return []
     macs = f"{dead['removed_macs']:,} of {dead['macs']:,} multiply-adds"
     return [("dead channels", f"{dead['removed']:,} of {dead['channels']:,} removed, and with them {macs}")]
+
+
+def _print_int8_weights(package: api.Package) -> None:
+    """What keeps 8 bits of what could have int4 weights, and what 4 would do to the outputs."""
+    layers = package.manifest["options"]["int4"] or []
+    rows = [(x["node"], x["operator"], f"{x['sqnr_db']:.1f} dB") for x in layers if not x["int4"]]
+    if rows:
+        print_table("int8 weights kept", ("node", "operator", "SQNR of the outputs if int4"), rows)
 
 
 def _print_floats(package: api.Package) -> None:

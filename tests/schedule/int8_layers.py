@@ -115,7 +115,7 @@ class Layer:
         shape = (*[1] * (len(self.x) - 1), 1 if self.epilogue == "one factor" else self.outputs)
         m = self._random("m", 1 << 29, 1 << 31, shape)
         products = int(np.prod(self.weights().shape[:-1]))
-        spread = int(np.log2(80 * 80 * np.sqrt(products) / 60)) + 31
+        spread = int(np.log2(80 * (self.largest or 80) * np.sqrt(products) / 60)) + 31
         s = np.full([1] * len(self.x), {"large shift": 50}.get(self.epilogue, spread))
         if self.epilogue == "own shifts":
             s = spread + self._random("s", -2, 3, shape)

@@ -75,7 +75,7 @@ def test_instructions(layer: Layer) -> None:
 def test_weights_meet_their_activations(quads: bool, wide: bool) -> None:
     """What sxtb16 makes of a word, or the two words of 16 bits: bytes 0 and 2, then 1 and 3 with `quads`."""
     weights = np.random.default_rng(0).integers(-128, 128, (2, 3, 8, 5)).astype(np.int8)
-    panels = DspPanels(2, quads, 1, 8, 8, wide)
+    panels = DspPanels(2, quads, 1, 8, 8, 16 if wide else 8)
     packed = panels.pack(weights)
     assert packed.dtype == np.int32
     halves = packed.view(np.int16) if wide else packed.view(np.int8)

@@ -81,7 +81,7 @@ class _Writer:
 
     def layer_weights(self, layer: Layer, weights: LayerWeights) -> str:
         """The dequantized weights of a layer."""
-        return self._dequantized(f"{layer.node.name}_weights", weights.integers, weights.scale, weights.axis)
+        return self._dequantized(f"{layer.node.name}_weights", weights.held, weights.scale, weights.axis)
 
     def layer_bias(self, layer: Layer, weights: LayerWeights, input_scale: float) -> str:
         """The dequantized bias of a layer."""

@@ -20,7 +20,7 @@ from .options import QuantizeOptions
 from .patches import Patches
 from .places import Places
 from .segments import cut, peak_bytes, run_segments
-from .weights import LayerWeights, bias_scale, channel_scales, round_bias
+from .weights import LARGEST, LayerWeights, bias_scale, channel_scales, round_bias
 
 _BUDGET = 700 << 20  # bytes of activations held between two layers, of all samples
 _POSITIONS = 64  # rows for each input of a layer that its statistics want, over all samples
@@ -118,9 +118,9 @@ def solve(
     def learned(given: Moments, ridge: float) -> tuple[Array, Array]:
         """Integers and scales for the weights that the moments ask for."""
         real = corrected_weights(floats, given, ridge)
-        scales = channel_scales(patches.unmatrix(real), layer.axis, bias, affine.scale)
+        scales = channel_scales(patches.unmatrix(real), layer.axis, bias, affine.scale, before.bits)
         grid = scales.astype(np.float64).reshape(layer.groups, -1)
-        return learned_rounding(real, given.covariance_xx, grid), scales
+        return learned_rounding(real, given.covariance_xx, grid, largest=LARGEST[before.bits]), scales
 
     if options.adaround and patches.width <= _WIDEST:
         floats = patches.matrix(graph.constants[layer.weights]).astype(np.float64)
@@ -130,10 +130,10 @@ def solve(
             rounded, scale = learned(moments, ridge)
     integers = patches.unmatrix(rounded).astype(np.int8)
     if bias is None:
-        return LayerWeights(integers, scale, layer.axis)
+        return LayerWeights(integers, scale, layer.axis, bits=before.bits)
     quantized_mean = (_reals(layer, rounded, scale) @ moments.mean_x[:, :, None])[:, :, 0].ravel() + bias
     bias = empirical_bias(bias, moments.mean_y.ravel(), quantized_mean)
-    return LayerWeights(integers, scale, layer.axis, round_bias(bias, scale, affine.scale))
+    return LayerWeights(integers, scale, layer.axis, round_bias(bias, scale, affine.scale), before.bits)
 
 
 def _reals(layer: Layer, integers: Array, scale: Array) -> Array:
@@ -144,7 +144,7 @@ def _reals(layer: Layer, integers: Array, scale: Array) -> Array:
 def _store(graph: Graph, nodes: Mapping[str, Node], layer: Layer, weights: LayerWeights, affine: Affine) -> None:
     """Put a layer's integers into the quantized graph."""
     held, scale, _ = nodes[nodes[layer.key].inputs[1]].inputs
-    graph.constants[held], graph.constants[scale] = weights.integers, weights.scale
+    graph.constants[held], graph.constants[scale] = weights.held, weights.scale
     if layer.bias is not None and weights.bias is not None:
         held, scale, _ = nodes[nodes[layer.bias.outputs[0]].inputs[layer.bias_input]].inputs
         graph.constants[held], graph.constants[scale] = weights.bias, bias_scale(weights.scale, affine.scale)

@@ -17,8 +17,10 @@ from .weights import LARGEST
 DAMPING = 0.01
 
 
-def learned_rounding(weights: Array, covariance: Array, scale: Array, damping: float = DAMPING) -> Array:
-    """Integers, float64 ``[groups, N, K]`` within ±127, for weights of the same shape.
+def learned_rounding(
+    weights: Array, covariance: Array, scale: Array, damping: float = DAMPING, largest: int = LARGEST[8]
+) -> Array:
+    """Integers, float64 ``[groups, N, K]`` within ±`largest`, for weights of the same shape.
 
     covariance  of the inputs, ``[groups, K, K]``
     scale       ``[groups, N]``
@@ -32,7 +34,7 @@ def learned_rounding(weights: Array, covariance: Array, scale: Array, damping: f
     left = np.take_along_axis(weights, order[:, None, :], axis=2).astype(np.float64)
     integers = np.empty_like(left)
     for k in range(size):
-        integers[:, :, k] = np.clip(np.rint(left[:, :, k] / scale), -LARGEST, LARGEST)
+        integers[:, :, k] = np.clip(np.rint(left[:, :, k] / scale), -largest, largest)
         error = (left[:, :, k] - integers[:, :, k] * scale) / factor[:, k, k, None]
         left[:, :, k + 1 :] -= error[:, :, None] * factor[:, None, k, k + 1 :]
     result = np.empty_like(integers)

@@ -10,7 +10,7 @@ from edgetvm.oracle.pixels import Pixels
 
 from .choose_calibrator import CALIBRATORS
 
-SCHEMES = ("int8", "int8x16", "int8-dynamic")
+SCHEMES = ("int8", "int4", "int8x16", "int8-dynamic")
 CORRECTIONS = ("none", "analytic", "empirical")
 
 
@@ -19,7 +19,8 @@ class QuantizeOptions:
     """How a model becomes integers.
 
     scheme           int8: activations (but for what the last softmax reads, int16) and weights;
-                     int8x16: int16 activations, int8 weights;
+                     int4: the same, but weights of dense layers and 1x1 convolutions of 4 bits, where that
+                     costs little; int8x16: int16 activations, int8 weights;
                      int8-dynamic: dense layers only, the range of their input found at run time
     calibrator       minmax, percentile, entropy, mse, or auto: for each tensor the one of best SQNR
     equalize         balance the ranges of channels across layers first
@@ -27,6 +28,7 @@ class QuantizeOptions:
     adaround         learn how weights round, layer by layer, from calibration data (brings its own bias correction)
     float_nodes      names of nodes left in float
     int16_nodes      names of nodes whose activations are int16 in an int8 model
+    int8_weights     names of nodes whose weights stay int8 in an int4 model
     tensor_calibrators  pairs of an activation's name and the calibrator that it gets instead
     samples          most calibration samples that layer-by-layer corrections hold at once
     seed             of the choice of positions that corrections look at
@@ -40,6 +42,7 @@ class QuantizeOptions:
     adaround: bool = True
     float_nodes: frozenset[str] = frozenset()
     int16_nodes: frozenset[str] = frozenset()
+    int8_weights: frozenset[str] = frozenset()
     tensor_calibrators: tuple[tuple[str, str], ...] = ()
     samples: int = 256
     seed: int = 0
@@ -54,6 +57,8 @@ class QuantizeOptions:
         ):
             if value not in choices:
                 raise DataError(f"unknown {what} '{value}'", hint=f"choose from {', '.join(choices)}")
+        if self.int8_weights and self.scheme != "int4":
+            raise DataError(f"weights that stay int8 are for int4, {self.scheme} has no others", "leave them out")
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,30 @@ class QuantizedTensor:
 
 
 @dataclass(frozen=True)
+class Int4Layer:
+    """A layer whose weights could be int4, and whether they are.
+
+    node, operator  of the model
+    weights         how many there are
+    int4            whether they are held in 4 bits; otherwise in 8, as those of all other layers
+    sqnr_db         of the outputs with these weights alone rounded to int4, all else in float
+    """
+
+    node: str
+    operator: str
+    weights: int
+    int4: bool
+    sqnr_db: float
+
+
+@dataclass(frozen=True)
 class QuantizedModel:
-    """A quantized ONNX model at `path`, its activations, and what a user may want to know of them."""
+    """A quantized ONNX model at `path`, its activations, and what a user may want to know of them.
+
+    `int4` has, with the scheme of that name, every dense layer and 1x1 convolution.
+    """
 
     path: Path
     tensors: tuple[QuantizedTensor, ...]
     notes: tuple[str, ...]
+    int4: tuple[Int4Layer, ...] = ()

@@ -17,6 +17,7 @@ from .correct_bias import analytic_bias
 from .equalize import equalize
 from .histogram import Histogram
 from .insert_pairs import insert_pairs
+from .int4_layers import narrow_layers
 from .layers import Layer, find_layers, normalise_layers
 from .learn import learn_layers
 from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
@@ -49,7 +50,7 @@ def quantize_model(
     """
     made = quantize_graph(model, data, options, progress, shapes)
     write_graph(made.result, output)
-    return QuantizedModel(output, made.tensors, made.notes)
+    return QuantizedModel(output, made.tensors, made.notes, tuple(made.int4.values()))
 
 
 def quantize_graph(
@@ -79,9 +80,17 @@ def quantize_graph(
     if image is not None:
         image.fix(places)
     _refuse_unknown_tensors(model, places, options)
+    int4 = {}
+    if options.scheme == "int4":
+        int4 = narrow_layers(model, graph, layers, data, options.int8_weights, progress)
     tensors, counted = calibrate(graph, places, layers, data, options, progress)
     affines = {group: Affine(t.scale, t.zero_point, 16 if t.dtype == "int16" else 8) for group, t in tensors.items()}
-    weights = {key: nearest(graph, layer, affines[places.group[layer.node.inputs[0]]]) for key, layer in layers.items()}
+    weights = {
+        key: nearest(
+            graph, layer, affines[places.group[layer.node.inputs[0]]], 4 if key in int4 and int4[key].int4 else 8
+        )
+        for key, layer in layers.items()
+    }
     if options.adaround or options.bias_correction == "empirical":
         learn_layers(graph, places, layers, affines, weights, data, options, progress)
     elif options.bias_correction == "analytic":
@@ -90,7 +99,7 @@ def quantize_graph(
     result = result if image is None else image.opened(result)
     notes += _left_in_float(graph, places)
     found = tuple(tensors.values())
-    return Quantization(options, graph, result, places, layers, affines, weights, counted, found, tuple(notes))
+    return Quantization(options, graph, result, places, layers, affines, weights, counted, found, tuple(notes), int4)
 
 
 def calibrate(
@@ -132,14 +141,14 @@ def calibrate(
     return tensors, counted
 
 
-def nearest(graph: Graph, layer: Layer, affine: Affine) -> LayerWeights:
-    """The layer's parameters, each rounded to the nearest integer."""
+def nearest(graph: Graph, layer: Layer, affine: Affine, bits: int = 8) -> LayerWeights:
+    """The layer's parameters, each rounded to the nearest integer, weights to one of so many bits."""
     weights = graph.constants[layer.weights]
     bias = None if layer.bias is None else graph.constants[layer.bias.inputs[layer.bias_input]]
-    scale = channel_scales(weights, layer.axis, bias, affine.scale)
-    integers = round_weights(weights, scale, layer.axis)
+    scale = channel_scales(weights, layer.axis, bias, affine.scale, bits)
+    integers = round_weights(weights, scale, layer.axis, bits)
     steps = None if bias is None else round_bias(bias, scale, affine.scale)
-    return LayerWeights(integers, scale, layer.axis, steps)
+    return LayerWeights(integers, scale, layer.axis, steps, bits)
 
 
 def _correct_analytically(
@@ -168,7 +177,9 @@ def _refuse_quantized(model: Path, graph: Graph) -> None:
 
 
 def _refuse_unknown(model: Path, graph: Graph, options: QuantizeOptions) -> None:
-    unknown = sorted((options.float_nodes | options.int16_nodes) - {node.name for node in graph.nodes})
+    unknown = sorted(
+        (options.float_nodes | options.int16_nodes | options.int8_weights) - {node.name for node in graph.nodes}
+    )
     if unknown:
         raise UnsupportedError(f"{model.name} has no node '{unknown[0]}'", hint="edgetvm inspect lists its nodes")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgetvm.importers.graph import Graph
 
 from .affine import Affine
 from .histogram import Histogram
 from .layers import Layer
-from .options import QuantizedTensor, QuantizeOptions
+from .options import Int4Layer, QuantizedTensor, QuantizeOptions
 from .places import Places
 from .weights import LayerWeights
 
@@ -27,6 +27,8 @@ class Quantization:
     histograms  of every group whose range is not known beforehand
     tensors     what a user may want to know of each group; `notes` of the rest
 
+    int4        what was decided of each layer that can have weights of 4 bits, by its key, if it was asked for
+
     With int8-dynamic there is nothing but the two graphs and the notes.
     """
 
@@ -40,3 +42,4 @@ class Quantization:
     histograms: Mapping[str, Histogram]
     tensors: tuple[QuantizedTensor, ...]
     notes: tuple[str, ...]
+    int4: Mapping[str, Int4Layer] = field(default_factory=dict)

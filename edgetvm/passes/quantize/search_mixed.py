@@ -71,9 +71,9 @@ def rescaled(graph: Graph, layer: Layer, weights: LayerWeights, before: float, a
     scale, integers = weights.scale, weights.integers
     if np.abs(bias / bias_scale(scale, after)).max(initial=0.0) > _LARGEST_BIAS:
         real = graph.constants[layer.weights]
-        scale = channel_scales(real, layer.axis, bias, after)
-        integers = round_weights(real, scale, layer.axis)
-    return LayerWeights(integers, scale, weights.axis, round_bias(bias, scale, after))
+        scale = channel_scales(real, layer.axis, bias, after, weights.bits)
+        integers = round_weights(real, scale, layer.axis, weights.bits)
+    return LayerWeights(integers, scale, weights.axis, round_bias(bias, scale, after), weights.bits)
 
 
 def _affines(made: Quantization, places: Places, calibrators: Mapping[str, str]) -> dict[str, Affine]:

@@ -1,16 +1,18 @@
-"""Constant weights as int8 with one scale for each output channel, biases as int32."""
+"""Constant weights as int8 or int4 with one scale for each output channel, biases as int32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
 from edgetvm.oracle.dataset import Array
 
 from .affine import SMALLEST_SCALE
 
-LARGEST = 127  # never -128: two products of -128 would leave the sums that kernels rely on
+LARGEST = {8: 127, 4: 7}  # by bits; never -128: two products of -128 would leave the sums that kernels rely on
+_CLIPPED = np.linspace(1.0, 0.5, 26)  # of a channel's largest weight: where int4 may end
 _LARGEST_BIAS = 2.0**30  # leaves the other half of int32 to the products
 
 
@@ -22,25 +24,36 @@ class LayerWeights:
     scale     float32 ``[channels]``, or a scalar: real weight = scale * integer
     axis      the axis of `integers` that `scale` runs along; None for a scalar
     bias      int32 ``[channels]``, or None; real bias = input scale * scale * integer
+    bits      8, or 4: the model holds them as int4
     """
 
     integers: Array
     scale: Array
     axis: int | None
     bias: Array | None = None
+    bits: int = 8
+
+    @property
+    def held(self) -> Array:
+        """The integers in the type in which the model holds them."""
+        int4 = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4)
+        return self.integers if self.bits == 8 else self.integers.astype(int4)
 
     def real(self) -> Array:
         """The weights that the integers stand for, float64."""
         return self.integers * along(self.scale.astype(np.float64), self.integers.ndim, self.axis)
 
 
-def channel_scales(weights: Array, axis: int | None, bias: Array | None, input_scale: float) -> Array:
+def channel_scales(weights: Array, axis: int | None, bias: Array | None, input_scale: float, bits: int = 8) -> Array:
     """The finest float32 scale of each channel that holds its largest weight, and its bias in int32.
 
-    A channel of zeros gets the scale of the largest channel (1 if all are zero).
+    With 4 bits the scale, up to that one, by which the weights err least in the mean square: steps are coarse, and
+    the largest weights are few. A channel of zeros gets the scale of the largest channel (1 if all are zero).
     """
     others = None if axis is None else tuple(i for i in range(weights.ndim) if i != axis)
-    scale = np.abs(weights).max(axis=others).astype(np.float64) / LARGEST
+    scale = np.abs(weights).max(axis=others).astype(np.float64) / LARGEST[bits]
+    if bits == 4:
+        scale = _least_error(weights, scale, axis, others)
     if bias is not None and scale.ndim:
         scale = np.maximum(scale, np.abs(bias) / (input_scale * _LARGEST_BIAS))
     largest = scale.max() if scale.size else 0.0
@@ -48,10 +61,21 @@ def channel_scales(weights: Array, axis: int | None, bias: Array | None, input_s
     return np.maximum(scale, SMALLEST_SCALE).astype(np.float32)
 
 
-def round_weights(weights: Array, scale: Array, axis: int | None) -> Array:
-    """The nearest int8 for every weight."""
+def _least_error(weights: Array, scale: Array, axis: int | None, others: tuple[int, ...] | None) -> Array:
+    """Of each channel, the fraction of `scale` with the least squared error."""
+    tried = [np.where(scale > 0, scale, 1.0) * fraction for fraction in _CLIPPED]
+    errors = []
+    for trial in tried:
+        real = round_weights(weights, trial, axis, bits=4) * along(trial, weights.ndim, axis)
+        errors.append(((real - weights) ** 2).sum(axis=others))
+    best = np.argmin(errors, axis=0)
+    return np.asarray(scale * _CLIPPED[best])
+
+
+def round_weights(weights: Array, scale: Array, axis: int | None, bits: int = 8) -> Array:
+    """The nearest integer of so many bits for every weight, as int8."""
     steps = np.rint(weights / along(scale.astype(np.float64), weights.ndim, axis))
-    return np.clip(steps, -LARGEST, LARGEST).astype(np.int8)
+    return np.clip(steps, -LARGEST[bits], LARGEST[bits]).astype(np.int8)
 
 
 def round_bias(bias: Array, scale: Array, input_scale: float) -> Array:

@@ -1,4 +1,4 @@
-"""int8 weights as words of four bytes in the order in which a tile of sums multiplies them."""
+"""int8 weights as words of four bytes, two halves or eight nibbles in the order in which a tile multiplies them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgetvm.schedule.rules.dsp_nibbles import NIBBLE, joined_nibbles
 from edgetvm.schedule.rules.winograd_transform import F2, transform_weights
 
 GROUP = 4  # products that one word of weights takes part in
@@ -18,7 +19,10 @@ class DspPanels:
 
     The `joined` last axes before O, the innermost filled up to `depth`, are one run of `length`, cut into groups. With
     `quads` activations are widened from words of bytes as weights are; without, they follow one another in 16 bits.
-    With `taps_last` groups are in the order ``I, C / 4, J``. `wide` gives two words a group, of 16 bits a weight.
+    With `taps_last` groups are in the order ``I, C / 4, J``.
+
+    `bits` of a weight: with 16 a group is two words. With 4 it is half of one: of
+    every four pairs that follow one another, pair j has nibble j of each half of a word.
     """
 
     block: int
@@ -26,14 +30,14 @@ class DspPanels:
     joined: int
     depth: int
     length: int
-    wide: bool
+    bits: int
     taps_last: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
         return (
-            f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.wide:d}{self.taps_last:d}"
+            f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.bits}{'t' * self.taps_last}"
         )
 
     def pack(self, data: np.ndarray) -> np.ndarray:
@@ -47,11 +51,10 @@ class DspPanels:
         if self.taps_last:
             groups = groups.reshape(len(taps), j, -1, GROUP, outputs).swapaxes(1, 2).reshape(groups.shape)
         groups = (groups if self.quads else groups[:, IN_PAIRS]).swapaxes(1, 2)
-        if self.wide:
-            words = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
-        else:
-            words = np.ascontiguousarray(groups).view("<i4")
-        return np.concatenate([words[:, first : first + self.block].ravel() for first in range(0, outputs, self.block)])
+        pairs = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
+        words = np.ascontiguousarray(groups).view("<i4") if self.bits == 8 else pairs
+        panels = [words[:, first : first + self.block] for first in range(0, outputs, self.block)]
+        return np.concatenate([(joined_nibbles(panel) if self.bits == NIBBLE else panel).ravel() for panel in panels])
 
 
 def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:

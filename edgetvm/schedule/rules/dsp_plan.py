@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_plan import copy_limit, fold_rows
+from edgetvm.schedule.rules.dsp_nibbles import NIBBLE
 from edgetvm.schedule.rules.dsp_panels import DspPanels
 from edgetvm.schedule.rules.dsp_words import (
+    BYTE,
     PAIR,
     Image,
     Words,
@@ -42,7 +45,7 @@ class Tile:
 class DspPlan:
     """The kernel, where its activations and weights are read, and how many rows of outputs a copy is for.
 
-    `wide` tells that weights have 16 bits in memory too.
+    `bits` are those of a weight in memory.
     """
 
     kernel: DotKernel
@@ -50,12 +53,20 @@ class DspPlan:
     tile: Tile
     words: Words
     band: int
-    wide: bool = False
+    bits: int = 8
+
+    def weight_words(self, groups: int, channels: int) -> int:
+        """Words of weights of so many groups and channels."""
+        return -(-groups * channels * self.bits // BYTE)
 
     @property
-    def weight_words(self) -> int:
-        """Words of weights of one group and channel."""
-        return PAIR if self.wide else 1
+    def whole_words(self) -> bool:
+        """Whether no body of a loop begins within a word of weights."""
+        loops, places = self.body
+        if math.prod(extent for extent, _ in loops) == 1:
+            return True
+        sizes = (self.tile.channels, self.kernel.channels % self.tile.channels)
+        return all(len(places) * self.words.shared * size * self.bits % BYTE == 0 for size in sizes)
 
     @property
     def packing(self) -> DspPanels:
@@ -63,7 +74,7 @@ class DspPlan:
         joined = PAIR if words.image is not None and not words.quads and runs_on(kernel, words.image) else 1
         length = (kernel.taps[1] - 1) * words.depth + kernel.depth if joined > 1 else kernel.depth
         taps_last = words.quads and words.shared > 1
-        return DspPanels(self.tile.channels, words.quads, joined, words.depth, length, self.wide, taps_last)
+        return DspPanels(self.tile.channels, words.quads, joined, words.depth, length, self.bits, taps_last)
 
     @property
     def body(self) -> tuple[list[tuple[int, int]], list[int]]:
@@ -98,8 +109,11 @@ class DspPlan:
         return len({place + word for place in places for word in read}) == len(places) * len(read)
 
 
-def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
-    """Decide everything; None for a window that moves otherwise than over an image."""
+def plan_of(kernel: DotKernel, machine: Machine, nibbles: bool = False) -> DspPlan | None:
+    """Decide everything; None for a window that moves otherwise than over an image.
+
+    `nibbles` tells that weights may be held in 4 bits: then they are, for at least as few instructions.
+    """
     windowed = kernel.border is not None or kernel.taps != (1, 1)
     image = image_of(kernel) if windowed else None
     if windowed and image is None:
@@ -108,21 +122,23 @@ def plan_of(kernel: DotKernel, machine: Machine) -> DspPlan | None:
     tiles = [Tile(p, c) for p in range(1, min(kernel.extents[2], most) + 1) for c in range(1, most // p + 1)]
     tiles = [tile for tile in tiles if tile.channels <= kernel.channels]
     plans = [DspPlan(kernel, machine, tile, words, 1) for tile in tiles for words in _ways(kernel, image, tile)]
-    plan = _widened(min(plans, key=cost_of), plans)
+    narrow = [replace(plan, bits=NIBBLE) for plan in plans] if nibbles else []
+    plan = _widened(min([plan for plan in narrow if plan.whole_words] or plans, key=cost_of), plans)
     if image is None:
         return replace(plan, kernel=fold_rows(kernel, plan.tile.pixels))
     if not plan.words.copied:
         return plan
     band = band_of(kernel, machine, image)
-    return replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
+    plan = replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
+    return plan if plan.whole_words else plan_of(kernel, machine)
 
 
 def _widened(best: DspPlan, plans: list[DspPlan]) -> DspPlan:
-    """The best of `plans` with weights of 16 bits, if it is enough better than `best` with its weights of 8."""
+    """The best of `plans` with weights of 16 bits, if it is enough better than `best` with its narrower ones."""
     percent = best.machine.recipe.wide_percent
     if not percent:
         return best
-    wide = min((replace(plan, wide=True) for plan in plans), key=cost_of)
+    wide = min((replace(plan, bits=2 * BYTE) for plan in plans), key=cost_of)
     return wide if 100 * cost_of(wide) <= percent * cost_of(best) else best
 
 
@@ -168,15 +184,18 @@ def pieces(extent: int, size: int) -> list[tuple[int, int]]:
 def _tile_cost(plan: DspPlan, tile: Tile) -> float:
     recipe, words = plan.machine.recipe, plan.words
     loops, places = plan.body
-    widening = 0 if plan.wide else PAIR
+    wide = plan.bits > BYTE
+    widening = 0 if wide else PAIR
     if words.shared > 1 or (words.copied and tile.channels <= tile.pixels):
         weights = float(words.shared * tile.channels * (1 + widening))
         activations = len(loads_of(words, tile.pixels)) / PAIR
         held = words.pairs * tile.channels + (1 if words.shared > 1 else PAIR)
     else:
-        weights = tile.channels * (1 if plan.wide else 1 / PAIR + widening)
+        weights = tile.channels * (1 if wide else 1 / PAIR + widening)
         activations = tile.pixels * (1 if words.copied else 1 + PAIR)
         held = PAIR * tile.pixels + PAIR + 1
+    if plan.bits == NIBBLE:
+        held += 1 + tile.channels % PAIR  # the mask, and a word that two groups share
     spilled = max(tile.sums + held + ADDRESSES - REGISTERS, 0) * recipe.dsp_spill
     group = words.pairs * tile.sums + weights + activations + spilled
     cost, times = 0.0, 1

@@ -2,7 +2,7 @@
 
 Sums of a tile of pixels by channels stay in registers until the epilogue has used them. Activations are widened to 16
 bits once for all channels, in scratch: rows of an image with its border, or the pixels of a tile. Weights are widened
-as they are loaded, unless the recipe has them widened at compile time.
+as they are loaded, unless the recipe has them widened at compile time; those that fit 4 bits are held so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.rules.dsp_copy import Copy
+from edgetvm.schedule.rules.dsp_nibbles import NIBBLE, fit_nibbles, mask_of_nibbles
 from edgetvm.schedule.rules.dsp_plan import DspPlan, plan_of
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
@@ -33,12 +34,14 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     old = list(sch.mod["main"].params)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, old, constants)
-    plan = plan_of(kernel, machine)
+    plan = plan_of(kernel, machine, all(map(fit_nibbles, constants[position])))
     if plan is None:
         return None
     packed = tirx.decl_buffer(plan.packing.pack(constants[position][0]).shape, "int32", name=kernel.w.name)
     code = Code()
-    DspWriter(code, plan, rows_of(code, kernel, packed), packed).write()
+    rows = rows_of(code, kernel, packed)
+    mask = code.let("mask", mask_of_nibbles()) if plan.bits == NIBBLE else None
+    DspWriter(code, plan, rows, packed, mask).write()
     params[position] = packed
     func = tirx.PrimFunc(params, code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
@@ -48,12 +51,13 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
 
 @dataclass(frozen=True)
 class DspWriter:
-    """Writes one kernel: copies, in each panels of channels, in these tiles."""
+    """Writes one kernel: copies, in each panels of channels, in these tiles. `mask` is that of nibbles."""
 
     code: Code
     plan: DspPlan
     rows: Rows
     packed: tirx.Buffer
+    mask: tirx.Expr | None
 
     def write(self) -> None:
         """The whole function."""
@@ -105,7 +109,7 @@ class DspWriter:
         in_pieces(self.code, "o", self.plan.kernel.channels, self.plan.tile.channels, write, by_piece=True)
 
     def _tile(self, reading: Reading, panel: Offset, place: Place, pixels: int, channels: int) -> None:
-        writer = TileWriter(self.code, self.plan, self.rows, pixels, channels)
+        writer = TileWriter(self.code, self.plan, self.rows, pixels, channels, self.mask)
         writer.write(reading, panel, self.rows.of(self.packed), place)
 
 

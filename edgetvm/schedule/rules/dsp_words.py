@@ -10,6 +10,7 @@ from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dsp_panels import GROUP
 
 PAIR = 2  # widened activations of one word
+BYTE = 8  # bits
 
 
 @dataclass(frozen=True)

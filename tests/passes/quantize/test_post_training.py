@@ -29,7 +29,7 @@ def test_every_calibrator(calibrator: str, tmp_path: Path) -> None:
     assert {t.calibrator for t in made.tensors} <= {"fixed", *CALIBRATORS}
 
 
-@pytest.mark.parametrize(("scheme", "decibels"), [("int8", 25), ("int8x16", 35), ("int8-dynamic", 35)])
+@pytest.mark.parametrize(("scheme", "decibels"), [("int8", 25), ("int4", 20), ("int8x16", 35), ("int8-dynamic", 35)])
 def test_every_scheme(scheme: str, decibels: float, tmp_path: Path) -> None:
     path = separable(tmp_path / "m.onnx")
     made = quantize_model(path, tmp_path / "q.onnx", dataset(), QuantizeOptions(scheme))
@@ -116,8 +116,8 @@ def test_unknown_nodes_options_and_folders(tmp_path: Path) -> None:
     path = separable(tmp_path / "m.onnx")
     with pytest.raises(UnsupportedError, match=r"m\.onnx has no node 'nobody'"):
         quantize_model(path, tmp_path / "q.onnx", dataset(), QuantizeOptions(float_nodes=frozenset(["nobody"])))
-    with pytest.raises(DataError, match="unknown scheme 'int4'"):
-        QuantizeOptions("int4")
+    with pytest.raises(DataError, match="unknown scheme 'int3'"):
+        QuantizeOptions("int3")
     with pytest.raises(DataError, match="unknown calibrator 'guess'"):
         QuantizeOptions(calibrator="guess")
     with pytest.raises(OutputError, match="cannot be written"):
