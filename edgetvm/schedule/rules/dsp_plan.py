@@ -112,7 +112,7 @@ class DspPlan:
 def plan_of(kernel: DotKernel, machine: Machine, nibbles: bool = False) -> DspPlan | None:
     """Decide everything; None for a window that moves otherwise than over an image.
 
-    `nibbles` tells that weights may be held in 4 bits: then they are, for at least as few instructions.
+    `nibbles` tells that weights fit 4 bits: then they are held so, if bodies of whole words can be had.
     """
     windowed = kernel.border is not None or kernel.taps != (1, 1)
     image = image_of(kernel) if windowed else None
