@@ -20,7 +20,8 @@ from tvm.target.codegen import llvm_get_intrinsic_name
 LOOP = 2.0  # to step and to branch
 LIBRARY = 30.0  # a function of the mathematical library, per element
 DIVISION = 8.0  # per register
-_FREE_CALLS = frozenset(f"{space}.{name}" for space in ("prim", "tirx") for name in ("reinterpret", "address_of"))
+_ADDRESS = frozenset(("prim.address_of", "tirx.address_of"))
+_FREE_CALLS = frozenset(("prim.reinterpret", "tirx.reinterpret"))
 _EXTERN = frozenset(f"tirx.call{pure}_extern" for pure in ("", "_pure"))
 _LIBRARY_INTRINSICS = frozenset(f"llvm.{name}" for name in ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos"))
 _BARRIERS = frozenset({"llvm.fake.use"})  # orders loads, and is no instruction
@@ -196,7 +197,7 @@ _PARTS: dict[type, Callable[[tirx.Expr], tuple[tirx.Expr, ...]]] = {
     tirx.Cast: lambda node: (node.value,),
     tirx.Select: lambda node: (node.condition, node.true_value, node.false_value),
     tirx.Shuffle: lambda node: tuple(node.vectors),
-    tvm.ir.Call: lambda node: tuple(node.args),
+    tvm.ir.Call: lambda node: tuple(part for part in node.args if not _is_address(part)),
 }
 
 
@@ -216,6 +217,10 @@ def _intrinsic(node: tvm.ir.Call) -> str:
     """The name of the intrinsic of LLVM that is called, if one is."""
     known = getattr(node.op, "name", "") in ("tirx.call_llvm_pure_intrin", "tirx.call_llvm_intrin")
     return str(llvm_get_intrinsic_name(int(node.args[0].value))) if known else ""
+
+
+def _is_address(node: tirx.Expr) -> bool:
+    return getattr(getattr(node, "op", None), "name", "") in _ADDRESS
 
 
 def _widens(node: tirx.Cast) -> bool:

@@ -65,6 +65,7 @@ class Recipe:
     depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
     helium_pixels         pixels of a tile of sums at most, on Helium
     helium_columns        channels of such a tile
+    helium_held           vectors of weights of such channels at most that stay in registers while pixels pass
     helium_unrolled       products of vectors of one unrolled body at most, on Helium
     line_operations       operations on one vector in the time in which memory brings 64 bytes
     shared_columns        channels of a panel of int8 weights that several kinds of cores read
@@ -129,6 +130,7 @@ class Recipe:
     depthwise_pixels: int = 0
     helium_pixels: int = 0
     helium_columns: int = 0
+    helium_held: int = 0
     helium_unrolled: int = 0
     line_operations: int = 0
     shared_columns: int = 0

@@ -61,6 +61,12 @@ def test_published_models(compiled: Compiled, model: str, assets: Path, tmp_path
     check(compiled(assets / model / "reference_int8.tflite", TARGET), tmp_path)
 
 
+@pytest.mark.parametrize("model", ["ad01", "ic01", "kws01", "vww01"])
+def test_vectors_of_weights_are_not_kept_on_the_stack(compiled: Compiled, model: str, assets: Path) -> None:
+    package = compiled(assets / model / "reference_int8.tflite", "qemu-mps3-an547")
+    assert 0 < package.manifest["stack_bytes"] <= MOST_STACK
+
+
 def test_floats_are_seen(compiled: Compiled, int8_digits: Path, tmp_path: Path) -> None:
     """With a border of floats there is code that converts them."""
     with pytest.raises(AssertionError):

@@ -93,6 +93,26 @@ def test_depthwise(tmp_path: Path) -> None:
     assert check(cases, tmp_path) == [*["helium_depthwise"] * (len(cases) - 1), "register_tile"]
 
 
+@pytest.mark.parametrize("case", [Case((7, 6, 16), 16, (3, 3), pads=(1, 1, 1, 1)), Case((1, 1, 24), 24, (1, 1))])
+def test_codes_that_are_added_to_others(case: Case, tmp_path: Path) -> None:
+    """Sums of four pixels and channels, or of four channels, whose codes are added to those of the image."""
+    require_tool("qemu-system-arm")
+    rng = np.random.default_rng(0)
+    inputs = {"x0": ((1, case.size[2], *case.size[:2]), X)}
+    between = {"scale": np.float32(Y.scale), "zero": np.int8(Y.zero)}
+    nodes = [
+        case.node("0"),
+        helper.make_node("QuantizeLinear", ["y0", *between], ["codes"]),
+        helper.make_node("DequantizeLinear", ["codes", *between], ["numbers"]),
+        helper.make_node("Add", ["numbers", "x0"], ["z"]),
+    ]
+    constants = {**case.constants("0", rng), **{name: np.asarray(value) for name, value in between.items()}}
+    model = write_model(tmp_path / "model.onnx", inputs, nodes, {"z": Pair(0.5, 11)}, constants)
+    assert_same_in_package(model, random_feed(rng, inputs), BOARD, tmp_path / "package")
+    kernels = json.loads((tmp_path / "package" / "manifest.json").read_text())["kernels"]
+    assert [kernel["rule"] for kernel in kernels if "scaled_sum" in kernel["name"]] == ["helium_tile"]
+
+
 @pytest.mark.parametrize(
     "runs",
     [

@@ -18,6 +18,7 @@ from edgetvm.schedule.rules.write_code import Code, Offset, load, store, vector_
 
 Place: TypeAlias = tuple[Offset, Offset, Offset]
 Sums: TypeAlias = Callable[[int, int], tirx.Expr]  # (first, lanes) -> the sums of so many channels
+Kept: TypeAlias = dict[tuple[tirx.Buffer, int, int, int], tirx.Expr]  # by (buffer, base, channel of the tile, lanes)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ChannelEpilogue:
     rows: Rows
     widths: tuple[int, ...]
     neon: Neon | None
-    kept: dict[tuple[tirx.Buffer, int, int, int], tirx.Expr] | None = None
+    kept: Kept | None = None
     words: bool = False
 
     @property
@@ -119,6 +120,16 @@ class ChannelEpilogue:
 
     def _access(self, wanted: TensorLoad) -> Access:
         return next(access for known, access in self.kernel.operands if known.same_as(wanted))
+
+
+def constants_of(code: Code, kernel: DotKernel, rows: Rows, channel: Offset, count: int) -> Kept:
+    """What an epilogue reads of `count` channels from `channel` on, one by one, whatever the place: loaded once."""
+    return {
+        (at.buffer, at.base, c, 1): code.let("o", rows.load(wanted, at, at.base + (channel + c) * at.channel))
+        for wanted, at in kernel.operands
+        if not any(at.rows)
+        for c in range(count)
+    }
 
 
 def offset_of(access: Access, place: Sequence[Offset], channel: Offset) -> Offset:

@@ -17,7 +17,7 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.byte_constants import byte_constants
-from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
+from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, constants_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dsp_instructions import multiply_halves, multiply_pairs, widen_even, widen_odd
 from edgetvm.schedule.rules.dsp_plane import Plane, plane_of
@@ -86,7 +86,8 @@ class DepthwiseWriter:
     def _channel(self, words: tirx.Buffer, b: Offset, c: Offset) -> None:
         """All outputs of one channel."""
         code, plane, along = self.code, self.plane, self.plane.along
-        epilogue = ChannelEpilogue(code, self.kernel, self.rows, (1,), None, self._constants(c), words=True)
+        constants = constants_of(code, self.kernel, self.rows, c, 1)
+        epilogue = ChannelEpilogue(code, self.kernel, self.rows, (1,), None, constants, words=True)
         start = epilogue.load_bias(c, 1, 1)[0] if epilogue.bias is not None else number(0)
         size = math.prod(int(extent) for extent in self.packed.shape[1:])
         weights = code.view("wp", self.rows.of(self.packed), c * size, size)
@@ -118,14 +119,6 @@ class DepthwiseWriter:
                 yield tile, most
         if rest:
             yield whole, rest
-
-    def _constants(self, c: Offset) -> dict[tuple[tirx.Buffer, int, int, int], tirx.Expr]:
-        """What the epilogue reads of a channel, whatever the place: loaded once."""
-        return {
-            (at.buffer, at.base, 0, 1): self.code.let("o", self.rows.load(wanted, at, at.base + c * at.channel))
-            for wanted, at in self.kernel.operands
-            if not any(at.rows)
-        }
 
     def _sums(
         self, seen: tirx.Buffer, weights: tirx.Buffer, named: Sequence[tirx.Expr] | None, starts: list[list[tirx.Expr]]

@@ -16,6 +16,7 @@ from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.helium_blocks import WIDTHS, Blocks, LaneOrder, TapBlocks, blocks_of
 from edgetvm.schedule.rules.helium_instructions import (
     WORD_SHIFT,
+    WORDS,
     add_saturating,
     even_and_odd,
     multiply_every_other,
@@ -25,8 +26,6 @@ from edgetvm.schedule.rules.helium_instructions import (
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
 from edgetvm.schedule.types import Answer, Constants, Loops, Packing
-
-WORDS = 4  # sums of a vector
 
 
 def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
@@ -66,7 +65,9 @@ def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
     strip = strip_of(kernel, machine, odd=False)
     HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue, packed).write()
     params = [packed.get(param, param) for param in func.params]
-    return Loops(tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs), packing)
+    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
+    # As for helium_tile: constants are loaded where they are used, and not kept on the stack.
+    return Loops(written.with_attr("tirx.noalias", False), packing)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from tvm import tirx
 from edgetvm.schedule.rules.write_code import constant, lanes_of
 
 VECTOR_BITS = 128
+WORDS = 4  # of a vector
 WORD_SHIFT = 31  # what the high half of a doubled product has been shifted by
+MOST_NARROWING_SHIFT = 16
 
 
 def multiply_add(total: tirx.Expr, a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
@@ -41,6 +43,22 @@ def requantize(total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int) 
     return _call("int32x4", "vshl.vector", high, left, *map(_int32, (0, 1, 0)))  # not saturating, rounding, signed
 
 
+def requantize_half(total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int) -> tirx.Expr:
+    """The same, saturated to the lower halves of four words: vqrshrnb. The upper halves hold anything."""
+    if isinstance(shift, int) and shift - WORD_SHIFT <= MOST_NARROWING_SHIFT:
+        high = _call("int32x4", "vqdmulh", total, multiplier)
+        flags = map(_int32, (shift - WORD_SHIFT, 1, 1, 0, 0, 0))  # saturating, rounding, signed, to lower halves
+        return _call("int16x8", "vshrn", tirx.reinterpret("int16x8", high), high, *flags)
+    return narrow_half(requantize(total, multiplier, shift))
+
+
+def narrow_half(vector: tirx.Expr) -> tirx.Expr:
+    """Every lane saturated to its own lower half: vqmovnb. The upper halves hold anything."""
+    lanes = 2 * lanes_of(vector)
+    dtype = f"int{VECTOR_BITS // lanes}x{lanes}"
+    return _call(dtype, "vqmovn", tirx.reinterpret(dtype, vector), vector, *map(_int32, (0, 0, 0)))
+
+
 def narrow(even: tirx.Expr, odd: tirx.Expr) -> tirx.Expr:
     """Two vectors as one with lanes of half the size, saturated, in turn from the first and the second."""
     lanes = 2 * lanes_of(even)
@@ -54,6 +72,20 @@ def narrow(even: tirx.Expr, odd: tirx.Expr) -> tirx.Expr:
 def add_saturating(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
     """Lane by lane."""
     return tirx.call_llvm_pure_intrin(str(a.ty.dtype), "llvm.sadd.sat", a, b)
+
+
+def gather_bytes(row: tirx.Buffer, at: tirx.Expr, offsets: tirx.Expr) -> tirx.Expr:
+    """Four int8, so many bytes behind element `at` of a row of bytes, as int32: vldrb.s32."""
+    base = tirx.address_of(tirx.BufferLoad(row, [at]))
+    arguments = (base, offsets, _int32(8), _int32(0), _int32(0))  # bits of memory each, offsets as they are, signed
+    return tirx.call_llvm_intrin("int32x4", "llvm.arm.mve.vldr.gather.offset", *arguments)
+
+
+def scatter_bytes(row: tirx.Buffer, at: tirx.Expr, offsets: tirx.Expr, words: tirx.Expr) -> tirx.Stmt:
+    """Store the lowest byte of each of four words, so many bytes behind element `at` of a row of bytes: vstrb.32."""
+    base = tirx.address_of(tirx.BufferLoad(row, [at]))
+    arguments = (base, offsets, words, _int32(8), _int32(0))  # bits of memory each, and offsets as they are
+    return tirx.Evaluate(tirx.call_llvm_intrin("void", "llvm.arm.mve.vstr.scatter.offset", *arguments))
 
 
 def _call(dtype: str, name: str, *arguments: tirx.Expr) -> tirx.Expr:

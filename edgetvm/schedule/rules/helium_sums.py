@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tvm import tirx
 
-from edgetvm.schedule.rules.helium_instructions import VECTOR_BITS, multiply_add
+from edgetvm.schedule.rules.helium_instructions import VECTOR_BITS, WORDS, multiply_add
 from edgetvm.schedule.rules.helium_window import WHOLE, Chunk, Runs
 from edgetvm.schedule.rules.write_code import Code, Offset, load, store, vector_type
 
-WORDS = 4  # of a vector
-
 Sums: TypeAlias = list[list[tirx.Expr]]  # of each pixel those of its channels
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Those of a panel of `columns` channels, and their vectors by their place if registers hold them."""
+
+    panel: tirx.Buffer
+    columns: int
+    held: Mapping[Offset, tirx.Expr]
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,23 @@ class HeliumSums:
     runs: Runs
     unrolled: int
 
-    def write(self, x: tirx.Buffer, origin: Offset, step: int, weights: tirx.Buffer, starts: Sums) -> Sums:
-        """Windows begin at `origin` of `x` and `step` elements later; `weights` is the panel of the channels."""
+    def weights(self, panel: tirx.Buffer, columns: int, holds: bool) -> Weights:
+        """A panel of weights, which registers hold or which are loaded where they are used."""
+        weights = Weights(panel, columns, {})
+        if not holds:
+            return weights
+        held = {
+            place: self._factor(weights, place, chunk.lanes)
+            for run in range(self.runs.count)
+            for chunk, places in _places(weights, run * self.runs.bytes, self.runs.chunks)
+            for place in places
+        }
+        return replace(weights, held=held)
+
+    def write(self, x: tirx.Buffer, origin: Offset, step: int, weights: Weights, starts: Sums) -> Sums:
+        """Windows begin at `origin` of `x` and `step` elements later."""
         code, runs, chunks = self.code, self.runs, self.runs.chunks
-        pixels, columns = len(starts), len(starts[0])
+        pixels, columns = len(starts), weights.columns
         most = max(self.unrolled // (pixels * columns), 1)
         if runs.count * len(chunks) <= most:
             sums = starts
@@ -64,28 +84,29 @@ class HeliumSums:
         x: tirx.Buffer,
         start: Offset,
         step: int,
-        weights: tirx.Buffer,
+        weights: Weights,
         before: Offset,
         chunks: Sequence[Chunk],
         sums: Sums,
     ) -> Sums:
         """Add the products of some chunks; `before` are the bytes of one channel before their weights."""
-        code, columns, done = self.code, len(sums[0]), 0
-        at = code.view("xp", x, start, 1)
-        for chunk in chunks:
+        at = self.code.view("xp", x, start, 1)
+        for chunk, places in _places(weights, before, chunks):
             activations = [self._vector(at, p * step + chunk.start, chunk.lanes) for p in range(len(sums))]
             result = [list(own) for own in sums]
-            for c in range(columns):
-                place = (before + done) * columns + c * chunk.lanes
-                if chunk.lanes == WHOLE:  # a load of words reaches further from an address
-                    words = load(code.view("wp", weights, place, WORDS, "int32"), 0, WORDS)
-                    factor = code.let("w", tirx.reinterpret(vector_type("int8", WHOLE), words))
-                else:
-                    factor = self._vector(weights, place, chunk.lanes)
+            for c, place in enumerate(places):
+                factor = weights.held[place] if weights.held else self._factor(weights, place, chunk.lanes)
                 for p, value in enumerate(activations):
-                    result[p][c] = code.let("s", multiply_add(sums[p][c], value, factor))
-            sums, done = result, done + chunk.lanes
+                    result[p][c] = self.code.let("s", multiply_add(sums[p][c], value, factor))
+            sums = result
         return sums
+
+    def _factor(self, weights: Weights, place: Offset, lanes: int) -> tirx.Expr:
+        if lanes != WHOLE:
+            return self._vector(weights.panel, place, lanes)
+        # A load of words reaches further from an address.
+        words = load(self.code.view("wp", weights.panel, place, WORDS, "int32"), 0, WORDS)
+        return self.code.let("w", tirx.reinterpret(vector_type("int8", WHOLE), words))
 
     def _vector(self, buffer: tirx.Buffer, place: Offset, lanes: int) -> tirx.Expr:
         """So many codes, as numbers that fill a vector; one code as int32."""
@@ -93,3 +114,12 @@ class HeliumSums:
         if lanes == WHOLE:
             return self.code.let("v", value)
         return self.code.let("v", tirx.Cast("int32" if lanes == 1 else f"int{VECTOR_BITS // lanes}x{lanes}", value))
+
+
+def _places(weights: Weights, before: Offset, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Offset]]]:
+    """Where the weights of each chunk lie, one place a channel; `before` are the bytes of a channel before them."""
+    done = 0
+    for chunk in chunks:
+        first = (before + done) * weights.columns
+        yield chunk, [first + c * chunk.lanes for c in range(weights.columns)]
+        done += chunk.lanes

@@ -14,10 +14,12 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.byte_constants import byte_constants
-from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
+from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows, constants_of, rows_of
 from edgetvm.schedule.rules.dot_copy import copy_bytes
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
-from edgetvm.schedule.rules.helium_sums import HeliumSums
+from edgetvm.schedule.rules.helium_epilogue import FourCodes, Lanes, makes_codes
+from edgetvm.schedule.rules.helium_instructions import WORDS
+from edgetvm.schedule.rules.helium_sums import HeliumSums, Weights
 from edgetvm.schedule.rules.helium_window import WHOLE, ChunkPanels, Runs, runs_of_window
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
@@ -46,10 +48,28 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     code = Code()
     rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
     sums = HeliumSums(code, runs, recipe.helium_unrolled)
-    HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, columns, rows.of(packed)).write()
+    vectors = runs.count * len(runs.chunks) * columns
+    holds = vectors <= recipe.helium_held and kernel.extents[1] * kernel.extents[2] > 1
+    four = FourCodes(code, kernel, rows, columns) if pixels * columns == WORDS and makes_codes(kernel) else None
+    HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, columns, rows.of(packed), holds, four).write()
     params[position] = packed
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {**as_bytes, position: packing})
+    # LLVM would load all weights ahead of the loops over pixels and spill them, did stores not seem to change them.
+    return Loops(written.with_attr("tirx.noalias", False), {**as_bytes, position: packing})
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Channels from `first` on with their weights, what their sums start from, and their epilogue.
+
+    `lanes` are its constants as vectors, where tiles of four sums are requantized in one.
+    """
+
+    first: Offset
+    weights: Weights
+    starts: list[tirx.Expr]
+    epilogue: ChannelEpilogue
+    lanes: Lanes
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,8 @@ class HeliumWriter:
     pixels: int
     columns: int
     weights: tirx.Buffer
+    holds: bool
+    four: FourCodes | None
 
     def write(self) -> None:
         """All of it."""
@@ -82,18 +104,21 @@ class HeliumWriter:
                     y0 = first + strip * self.strip.height
                     x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
                     if window is None:
-                        for panel, columns in self._panels():
+                        for at_panel, columns in self._panels():
+                            panel = self._panel(at_panel, columns, self.holds)
                             with code.loop("y", height) as y:
                                 for z, pixels in self._tiles():
                                     origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
-                                    self._tile(x, origin, kernel.x.rows[2], (b, y0 + y, z), pixels, panel, columns)
+                                    self._tile(x, origin, kernel.x.rows[2], (b, y0 + y, z), pixels, panel)
                         continue
                     with code.loop("y", height) as y:
                         for z, pixels in self._tiles():
                             origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
                             self._gather(window, x, origin, pixels)
-                            for panel, columns in self._panels():
-                                self._tile(window, 0, pitch, (b, y0 + y, z), pixels, panel, columns)
+                            for at_panel, columns in self._panels():
+                                self._tile(
+                                    window, 0, pitch, (b, y0 + y, z), pixels, self._panel(at_panel, columns, False)
+                                )
 
     def _panels(self) -> Iterator[tuple[Offset, int]]:
         """Loops over panels: (number, channels)."""
@@ -102,6 +127,17 @@ class HeliumWriter:
             yield panel, self.columns
         if rest:
             yield whole, rest
+
+    def _panel(self, at_panel: Offset, columns: int, holds: bool) -> Panel:
+        """The panel of so many channels, with its constants and, if it `holds` them, its weights in registers."""
+        code, size, first = self.code, self.sums.runs.count * self.sums.runs.bytes, at_panel * self.columns
+        weights = code.view("wp", self.weights, at_panel * (size * self.columns), size * columns)
+        constants = constants_of(code, self.kernel, self.rows, first, columns)
+        epilogue = ChannelEpilogue(code, self.kernel, self.rows, (1,), None, constants, words=True)
+        biased = epilogue.bias is not None
+        starts = epilogue.load_bias(first, columns, 1) if biased else [tirx.const(0, "int32")] * columns
+        lanes = self.four.lanes(constants) if self.four and columns == self.four.channels else {}
+        return Panel(first, self.sums.weights(weights, columns, holds), starts, epilogue, lanes)
 
     def _tiles(self) -> Iterator[tuple[Offset, int]]:
         """Loops over the pixels of a row: (first, number)."""
@@ -124,23 +160,15 @@ class HeliumWriter:
                 else:
                     copy_bytes(code, window, to, x, start, seen.length, WHOLE, flip=False)
 
-    def _tile(
-        self,
-        x: tirx.Buffer,
-        origin: Offset,
-        step: int,
-        place: tuple[Offset, Offset, Offset],
-        pixels: int,
-        panel: Offset,
-        columns: int,
-    ) -> None:
-        """Some pixels from `place` on, whose windows begin at `origin`, `step` elements apart, and some channels."""
-        code, kernel, size = self.code, self.kernel, self.sums.runs.count * self.sums.runs.bytes
-        weights = code.view("wp", self.weights, panel * (size * self.columns), size * columns)
-        epilogue = ChannelEpilogue(code, kernel, self.rows, (1,), None, {}, words=True)
-        channel, biased = panel * self.columns, epilogue.bias is not None
-        starts = epilogue.load_bias(channel, columns, 1) if biased else [number(0)] * columns
-        sums = self.sums.write(x, origin, step, weights, [list(starts) for _ in range(pixels)])
-        b, y, z = place
+    def _tile(self, x: tirx.Buffer, origin: Offset, step: int, place: Place, pixels: int, panel: Panel) -> None:
+        """Some pixels from `place` on, whose windows begin at `origin`, `step` elements apart, of a panel."""
+        columns = panel.weights.columns
+        if self.four is not None and (pixels, columns) == (self.pixels, self.four.channels):
+            sums = self.sums.write(x, origin, step, panel.weights, [[number(0)] * columns for _ in range(pixels)])
+            self.four.write([total for own in sums for total in own], panel.lanes, place, panel.first)
+            return
+        sums = self.sums.write(x, origin, step, panel.weights, [list(panel.starts) for _ in range(pixels)])
+        epilogue, (b, y, z) = panel.epilogue, place
         for p, own in enumerate(sums):
-            epilogue.write(lambda first, _, own=own: own[first], (b, y, z + p), channel, columns, biased)  # type: ignore[misc]
+            outputs = (panel.first, columns, epilogue.bias is not None)
+            epilogue.write(lambda first, _, own=own: own[first], (b, y, z + p), *outputs)  # type: ignore[misc]

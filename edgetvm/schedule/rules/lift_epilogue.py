@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from edgetvm.schedule.rules.dot_epilogue import BINARY, Narrowed, Requantized, as_narrowed, as_requantized
+from edgetvm.schedule.rules.helium_instructions import add_saturating, narrow_half, requantize, requantize_half
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.requantize_neon import WORD_SHIFT, quarters, requantize_to_words, words_to_codes
 from edgetvm.schedule.rules.write_code import Code, constant, shuffle, vector_type
 
+LOW, HIGH = -128, 127
 HIGH_WORD = 32
 MOST_FOLDED_SHIFT = 54  # a zero point, 9 bits, shifted so far stays below 2^63
 MOST_LATE_SHIFT = 52  # and added to the high word of a product, at most 2^30 in size, it stays below 2^31
@@ -23,7 +25,8 @@ class Lift:
 
     `find` gives the vector of a load, or of a larger part that is known; None for other parts.
     `neon` are NEON's instructions where vectors are its own. `words` are single elements in registers of 32 bits,
-    of which a product's high word is had by itself; shifts that differ are then all in 33..52.
+    of which a product's high word is had by itself; shifts that differ are then all in 33..52. `helium` are four
+    elements in a vector of Helium, and shifts are more than 31.
     """
 
     code: Code
@@ -31,6 +34,7 @@ class Lift:
     find: Callable[[tirx.Expr], tirx.Expr | None]
     neon: Neon | None
     words: bool = False
+    helium: bool = False
 
     def __call__(self, value: tirx.Expr) -> tirx.Expr:
         """The vector of `value`."""
@@ -44,6 +48,8 @@ class Lift:
             requantized = as_requantized(value)
             if requantized is not None and self.words:
                 return self.high_word(requantized, 0)
+            if requantized is not None and self.helium:
+                return self.code.let("r", requantize(*self.requantized(requantized)))
             if requantized is not None and self.neon is None and _keeps_high_word(requantized.shift):
                 return self.high_words(requantized, 0)
         if isinstance(value, tirx.IntImm | tirx.FloatImm):
@@ -58,6 +64,8 @@ class Lift:
         requantized = as_requantized(value.value)
         if self.neon is not None:
             return self.narrow_neon(self.neon, value, requantized)
+        if self.helium:
+            return self.narrow_helium(value, requantized)
         zero = value.zero
         if requantized is not None and self.words and requantized.shift != WORD_SHIFT:
             wide, zero = self.high_word(requantized, zero), 0
@@ -105,6 +113,23 @@ class Lift:
         else:
             words = [neon.narrow(quarter) for quarter in quarters(self(inner))]
         return self.code.let("q", words_to_codes(neon, words, value.zero, value.low, value.high, self.lanes))
+
+    def narrow_helium(self, value: Narrowed, requantized: Requantized | None) -> tirx.Expr:
+        """By saturating instructions, to the lowest byte of each word."""
+        halves = requantize_half(*self.requantized(requantized)) if requantized else narrow_half(self(value.value))
+        if value.zero:
+            halves = add_saturating(halves, constant(value.zero, "int16", 2 * self.lanes))
+        if value.low > LOW:
+            halves = tirx.max(halves, constant(value.low, "int16", 2 * self.lanes))
+        if value.high < HIGH:
+            halves = tirx.min(halves, constant(value.high, "int16", 2 * self.lanes))
+        words = tirx.reinterpret(vector_type("int32", self.lanes), narrow_half(halves))
+        return tirx.Cast(vector_type("int8", self.lanes), self.code.let("q", words))
+
+    def requantized(self, value: Requantized) -> tuple[tirx.Expr, tirx.Expr, tirx.Expr | int]:
+        """The vectors of a requantization: sum, multiplier and shift, a number if it is one."""
+        shift = value.shift if isinstance(value.shift, int) else self(value.shift)
+        return self(value.acc), self.vector(value.multiplier), shift
 
     def high_words(self, value: Requantized, zero: int) -> tirx.Expr:
         """Products of the even and of the odd lanes in 64 bits; of each the high word, shifted."""
