@@ -20,7 +20,8 @@ PROCESSORS = {
 }  # fmt: skip
 BOARDS = {
     "raspberry-pi-3", "raspberry-pi-4", "raspberry-pi-5", "orange-pi-5", "beaglebone-black", "nucleo-l4r5zi",
-    "nucleo-f746zg", "nucleo-h743zi", "nrf5340dk", "qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500",
+    "nucleo-f746zg", "nucleo-h743zi", "nucleo-g071rb", "nucleo-u575zi-q", "nrf5340dk",
+    "qemu-mps2-an385", "qemu-mps2-an386", "qemu-mps2-an500",
     "qemu-mps2-an505", "qemu-mps3-an547", "qemu-microbit",
 }  # fmt: skip
 

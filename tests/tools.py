@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,6 +24,13 @@ def require_tool(name: str) -> str:
     if found is not None:
         return found
     return unavailable(f"{name} is not installed")
+
+
+def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Start a program that ends when the tests do, even where these are killed."""
+    die_with_parent = 1  # PR_SET_PDEATHSIG, of linux/prctl.h
+    prctl = ctypes.CDLL(None).prctl
+    return subprocess.Popen(command, text=True, preexec_fn=lambda: prctl(die_with_parent, signal.SIGKILL), **options)
 
 
 def unavailable(reason: str) -> NoReturn:

@@ -45,6 +45,7 @@ def build_image(
             f"-DEDGETVM_SERIAL_{key}={_initializer(way)}"
             for key, way in (("RECEIVE", serial.receive), ("SEND", serial.send))
         ]
+        macros += ["-DEDGETVM_CACHES"] * bool(target.processor.cache_bytes)
         macros += [f"-DEDGETVM_SERIAL_SETUP={','.join(f'{{{_initializer(setting)}}}' for setting in serial.setup)}"]
     objects = _objects(package, target, work, ports, None, header, macros)
     return link_image(objects, work / "program.elf", target, board)

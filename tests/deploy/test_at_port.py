@@ -18,9 +18,10 @@ from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.runners import run
 from edgetvm.deploy.serial_line import serve
 from edgetvm.errors import RunError, TargetError, ToolError
+from edgetvm.resources import targets_dir
 from tests.deploy import hand_made
 from tests.deploy.hand_made import samples, write_package
-from tests.tools import require_tool, unavailable
+from tests.tools import require_tool, start, unavailable
 
 BOARD = "qemu-mps2-an386"
 
@@ -86,8 +87,9 @@ def test_a_line_that_fails(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A port at which the emulated board appears when a program is loaded into it."""
+def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A port at which the emulated board, a Cortex-M4 if nothing is said, appears when a program is loaded into it."""
+    machine = getattr(request, "param", "mps2-an386")
     qemu = require_tool("qemu-system-arm")
     if find_spec("serial") is None:
         unavailable("pyserial is not installed")
@@ -96,10 +98,10 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     running = []
 
     def load(image: Path, probe: str | None) -> None:
-        command = [qemu, "-M", "mps2-an386", "-display", "none", "-monitor", "none", "-nic", "none"]
+        command = [qemu, "-M", machine, "-display", "none", "-monitor", "none", "-nic", "none"]
         command += ["-icount", "shift=6"]  # without it a program that polls its UART starves the emulator's own thread
         command += ["-serial", f"tcp:127.0.0.1:{number},server=on,wait=on", "-kernel", str(image)]
-        emulator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        emulator = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         running.append(emulator)
         assert emulator.stdout is not None
         assert "waiting for connection" in emulator.stdout.readline()
@@ -127,6 +129,37 @@ def test_a_model_runs(port: str, compiled: Callable[..., edgetvm.Package], int8_
     assert there.stack_bytes == here.stack_bytes
 
 
+def own_board(folder: Path, processor: str, machine: str, more: str = "") -> str:
+    """A board file like the shipped one, with another core."""
+    text = (targets_dir() / "boards" / f"{BOARD}.toml").read_text()
+    for old, new in ((BOARD, "own"), ("cortex-m4", processor), ("mps2-an386", machine)):
+        assert f'"{old}"' in text
+        text = text.replace(f'"{old}"', f'"{new}"')
+    path = folder / "own.toml"
+    path.write_text(text.replace("clock_mhz", f"{more}\nclock_mhz"))
+    return str(path)
+
+
+@pytest.mark.parametrize("rounds", [1000, 12_000_000])
+def test_a_core_without_a_cycle_counter_is_timed_by_systick(rounds: int, port: str, tmp_path: Path) -> None:
+    """Its code runs on the emulated Cortex-M4, 64 ns an instruction. The longer run lets the 24 bits wrap."""
+    body = f"for (i = 0; i < {rounds}; i++) {{ scratch[0] = 1; }} {hand_made.ADD_ONE}"
+    package = write_package(tmp_path / "p", body, own_board(tmp_path, "cortex-m0plus", "mps2-an386"))
+    instructions = run(package, RunRequest(samples(1), count=True)).instructions
+    (latency,) = run(package, RunRequest(samples(1), repeats=1, timeout_s=60), board=f"@{port}").latency_ns
+    assert latency == pytest.approx(64 * instructions, rel=0.05)
+    assert (latency > (1 << 24) * 40) == (rounds > 1000)
+
+
+@pytest.mark.parametrize("port", ["mps2-an500"], indirect=True)
+def test_a_core_with_caches_runs(port: str, tmp_path: Path) -> None:
+    """They are invalidated and switched on first; the emulator has none, and takes the writes."""
+    own = own_board(tmp_path, "cortex-m7", "mps2-an500", "cache_kib = [4]")
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, own)
+    found = run(package, RunRequest(samples(2), guard=True, timeout_s=60), board=f"@{port}")
+    np.testing.assert_array_equal(found.outputs[0], samples(2)[0] + 1)
+
+
 def test_a_fault_is_told(port: str, tmp_path: Path) -> None:
     package = write_package(tmp_path / "p", hand_made.WRITES_NOWHERE, BOARD)
     with pytest.raises(RunError, match="BusFault at pc 0x"):
@@ -134,29 +167,30 @@ def test_a_fault_is_told(port: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "nucleo-h743zi")
-    with pytest.raises(TargetError, match="nucleo-h743zi has no serial port that is known"):
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "nrf5340dk")
+    with pytest.raises(TargetError, match="nrf5340dk has no serial port that is known"):
         run(package, RunRequest(samples(1)), board="@/dev/none")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="pyocd is not installed"):
         at_port.load(tmp_path / "image.elf", "stm32l4r5zitx")
 
 
-@pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-def test_it_links_for_a_real_board(
-    quantized: bool,
-    compiled: Callable[..., edgetvm.Package],
-    digits: Path,
-    int8_digits: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize(
+    ("board", "probe"),
+    [
+        ("nucleo-l4r5zi", "stm32l4r5zitx"),
+        ("nucleo-f746zg", "stm32f746zgtx"),
+        ("nucleo-h743zi", "stm32h743zitx"),
+        ("nucleo-g071rb", "stm32g071rbtx"),
+        ("nucleo-u575zi-q", "stm32u575zitxq"),
+    ],
+)
+def test_it_links_for_a_real_board(board: str, probe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its clock and its registers; what it does there no test tells."""
     loaded = []
     monkeypatch.setattr(at_port, "load", lambda image, probe: loaded.append((image.stat().st_size, probe)))
     monkeypatch.setattr(at_port, "open_port", lambda port, baud: Script(b""))
-    package = compiled(int8_digits if quantized else digits, "nucleo-l4r5zi", integer_io=quantized)
-    info = package.manifest["inputs"][0]
-    request = RunRequest((np.zeros((1, *info["shape"]), info["dtype"]),), timeout_s=0.01)
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, board)
     with pytest.raises(RunError, match="did not finish in time"):
-        run(package.path, request, board="@/dev/ttyACM0")
-    assert loaded[0][1] == "stm32l4r5zitx"
+        run(package, RunRequest(samples(1), timeout_s=0.01), board="@/dev/ttyACM0")
+    assert [probe_ for _, probe_ in loaded] == [probe]

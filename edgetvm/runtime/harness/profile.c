@@ -17,7 +17,7 @@ static uint32_t count;
 
 static void stamp(void) {
     if (count < sizeof times / sizeof times[0]) {
-        times[count++] = port_nanoseconds();
+        times[count++] = port_ticks();
     }
 }
 
@@ -42,12 +42,12 @@ void profile_calibrate(void) {
         least = times[1] - times[0] < least ? times[1] - times[0] : least;
     }
     markers.end();
-    report("tap_ns", least);
+    report("tap_ns", port_nanoseconds(least));
 }
 
 void profile_report(void) {
     uint32_t i;
     for (i = 1; i < count; i++) {
-        report("call_ns", times[i] - times[i - 1]);
+        report("call_ns", port_nanoseconds(times[i] - times[i - 1]));
     }
 }

@@ -172,16 +172,16 @@ static int run_timed(void) {
         if ((request.flags & PROFILE) != 0) {
             profile_start();
         }
-        began = port_nanoseconds();
+        began = port_ticks();
         if (error == DONE) {
             error = run_model();
         }
-        ended = port_nanoseconds();
+        ended = port_ticks();
         if (error != DONE) {
             return error;
         }
         if (i >= request.warmup && ended != 0) {
-            report("latency_ns", ended - began);
+            report("latency_ns", port_nanoseconds(ended - began));
             if ((request.flags & PROFILE) != 0) {
                 profile_report();
             }

@@ -22,8 +22,9 @@ void port_message(const char *line);
 /* Memory that lasts until the program ends, or NULL. Never zeroed: the caller cannot rely on it. */
 void *port_memory(size_t bytes, size_t align);
 
-/* A monotonic clock, or 0 for ever where there is none. */
-uint64_t port_nanoseconds(void);
+/* A monotonic clock, or 0 for ever where there is none; what it shows in nanoseconds, which takes a division. */
+uint64_t port_ticks(void);
+uint64_t port_nanoseconds(uint64_t ticks);
 
 /* The lowest address that the stack of harness_main may reach. */
 uint8_t *port_stack_bottom(void);

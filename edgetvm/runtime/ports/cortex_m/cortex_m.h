@@ -12,13 +12,20 @@ extern uint32_t __stack_top[], __stack_bottom[];
 #define SHCSR REGISTER(0xE000ED24u)
 #define CFSR REGISTER(0xE000ED28u)
 #define CPACR REGISTER(0xE000ED88u)
-#define DEMCR REGISTER(0xE000EDFCu)
-#define DWT_CTRL REGISTER(0xE0001000u)
-#define DWT_CYCCNT REGISTER(0xE0001004u)
-#define DWT_LAR REGISTER(0xE0001FB0u)
 
 #define HAS_THUMB2                                                                                           \
     (__ARM_ARCH_ISA_THUMB >= 2) /* not Cortex-M0, M0+, M1 or M23: those have no CPACR, no CFSR */
+
+/* Of a real board, which EDGETVM_CLOCK_KHZ tells: its clock and, with EDGETVM_CACHES, its caches. */
+void clock_start(void);
+void caches_start(void);
+
+/* Where SysTick goes: to the clock of a core that has no better one. */
+#if defined EDGETVM_CLOCK_KHZ && !HAS_THUMB2
+void tick_handler(void);
+#else
+#define tick_handler fault_handler
+#endif
 
 /* Given by the port: where every exception goes, and where the program ends. */
 void fault_handler(void);

@@ -1,4 +1,4 @@
-/* The harness on a Cortex-M: memory from one static block, the core's cycle counter as the clock, one core. */
+/* The harness on a Cortex-M: memory from one static block, one core. */
 #include "cortex_m.h"
 #include "port.h"
 
@@ -31,40 +31,8 @@ int port_threads(int count, int bound) {
     return count > 1 || bound ? -1 : 0;
 }
 
-#if HAS_THUMB2 && defined EDGETVM_CLOCK_KHZ
-
-/* Cycles at the clock that the board is made for, whatever it runs at. The counter wraps in half a minute or
- * more: it is looked at more often. An emulator's stays 0. */
-uint64_t port_nanoseconds(void) {
-    static uint64_t wrapped;
-    static uint32_t last;
-    const uint32_t now = DWT_CYCCNT;
-    if (now < last) {
-        wrapped += (uint64_t)1 << 32;
-    }
-    last = now;
-    return (wrapped + now) * 1000000u / EDGETVM_CLOCK_KHZ;
-}
-
-static void start_clock(void) {
-    DEMCR |= 1u << 24;     /* TRCENA: the counter has power */
-    DWT_LAR = 0xC5ACCE55u; /* some chips lock it */
-    DWT_CYCCNT = 0;
-    DWT_CTRL |= 1u;
-}
-
-#else
-
-uint64_t port_nanoseconds(void) {
-    return 0;
-}
-
-static void start_clock(void) {
-}
-
-#endif
-
 int main(void) {
-    start_clock();
+    caches_start();
+    clock_start();
     return harness_main();
 }

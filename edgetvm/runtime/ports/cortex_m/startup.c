@@ -18,7 +18,7 @@ __attribute__((section(".vectors"), used)) const vector edgetvm_vectors[16] = {
     {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
     {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
     {.handler = fault_handler}, {.handler = fault_handler}, {.handler = fault_handler},
-    {.handler = fault_handler},
+    {.handler = tick_handler},
 };
 
 /* Only what must precede any float or vector instruction, one of which may open `start`. */

@@ -79,7 +79,11 @@ void *port_memory(size_t bytes, size_t align) {
     return memory + (align - (uintptr_t)memory % align) % align;
 }
 
-uint64_t port_nanoseconds(void) {
+uint64_t port_nanoseconds(uint64_t ticks) {
+    return ticks;
+}
+
+uint64_t port_ticks(void) {
     struct timespec now;
     if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
         return 0;
