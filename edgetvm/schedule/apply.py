@@ -30,6 +30,7 @@ from edgetvm.schedule.rules.helium_tile import helium_tile
 from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
+from edgetvm.schedule.rules.nibble_tile import nibble_tile
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.rules.row_pass import row_pass
 from edgetvm.schedule.rules.smmla_tile import smmla_tile
@@ -60,6 +61,7 @@ RULES: list[Rule] = [
     matrix_tile,
     batched_product,
     row_pass,
+    nibble_tile,
     register_tile,
     elementwise,
 ]

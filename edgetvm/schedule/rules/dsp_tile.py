@@ -34,7 +34,8 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     old = list(sch.mod["main"].params)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, old, constants)
-    plan = plan_of(kernel, machine, all(map(fit_nibbles, constants[position])))
+    narrow = not machine.recipe.wide_percent and all(map(fit_nibbles, constants[position]))
+    plan = plan_of(kernel, machine, narrow)
     if plan is None:
         return None
     packed = tirx.decl_buffer(plan.packing.pack(constants[position][0]).shape, "int32", name=kernel.w.name)
