@@ -5,7 +5,18 @@ package = edgetvm.compile("model.onnx", "raspberry-pi-4", "out")
 print(package.verify())
 """
 
-from edgetvm.api import Package, compile, debug_accuracy, fit, inspect, load, quantize, targets  # noqa: A004
+from edgetvm.api import Package, compile, debug_accuracy, fit, inspect, load, quantize, targets, tune  # noqa: A004
 from edgetvm.errors import EdgeTVMError
 
-__all__ = ["EdgeTVMError", "Package", "compile", "debug_accuracy", "fit", "inspect", "load", "quantize", "targets"]
+__all__ = [
+    "EdgeTVMError",
+    "Package",
+    "compile",
+    "debug_accuracy",
+    "fit",
+    "inspect",
+    "load",
+    "quantize",
+    "targets",
+    "tune",
+]

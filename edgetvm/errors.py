@@ -57,3 +57,7 @@ class ToolError(EdgeTVMError):
 
 class RunError(EdgeTVMError):
     """A package crashed, hung or failed while it ran."""
+
+
+class RecordsError(EdgeTVMError):
+    """A file of tuning records is of another kind or version, or cannot be read."""

@@ -20,6 +20,7 @@ LAYERS = (
     {"schedule"},
     {"codegen"},
     {"deploy"},
+    {"tune"},
     {"report"},
     {"api"},
     {"", "cli", "__main__"},  # "" is edgetvm itself: nobody to its left may import the whole

@@ -11,7 +11,7 @@ import pytest
 import edgetvm
 from edgetvm import errors
 
-FUNCTIONS = {"compile", "debug_accuracy", "fit", "inspect", "load", "quantize", "targets"}
+FUNCTIONS = {"compile", "debug_accuracy", "fit", "inspect", "load", "quantize", "targets", "tune"}
 CLASSES = {"EdgeTVMError", "Package"}
 
 

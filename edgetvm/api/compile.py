@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,35 +11,30 @@ from edgetvm.api.max_drop import Held, quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import options_of, pixel_input, quantize_to
-from edgetvm.codegen.assemble import VariantSchedule, assemble, constant_operands
+from edgetvm.api.schedule_model import ARENA_ALIGN, schedule_model
+from edgetvm.codegen.assemble import VariantSchedule, assemble
 from edgetvm.codegen.build_package import PackageOptions, build_package
-from edgetvm.codegen.choose_rows import choose_rows
-from edgetvm.codegen.fit import check_ram, enough_ram
+from edgetvm.codegen.fit import check_ram
 from edgetvm.codegen.manifest import sha256
 from edgetvm.codegen.names import model_name
 from edgetvm.codegen.package import check_output
-from edgetvm.codegen.program import Program, extract_program
 from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
 from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
-from edgetvm.passes.join_rows import Segment
-from edgetvm.passes.pipeline import OptimizedModel, with_rows
+from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
 from edgetvm.passes.quantize.options import SCHEMES
-from edgetvm.schedule.recipe import Recipe, machine_for
-from edgetvm.schedule.types import ScheduledKernel
-from edgetvm.schedule.variants import schedule_variants
+from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
 from edgetvm.target.types import Target
+from edgetvm.tune.use import tuned_for
 
 FORMATS = ("library", "object", "c")
 OPTIMIZE = ("size", "speed", "balanced")
 LIBCS = ("gnu", "musl")
 PRECISIONS = ("fp32", "fp16")
 
-# Bytes. Linux: a cache line, and the widest vector. Cortex-M: its widest element.
-_ARENA_ALIGN = {"linux": 64, "none": 8}
 _STAGES = ("import", "optimize", "schedule", "generate", "package")
 
 
@@ -72,8 +67,11 @@ def compile(  # noqa: A001
     integer_io: bool = False,
     keep_dead_channels: bool = False,
     reference: bool = True,
+    records: str | Path | None = None,
+    use_records: bool = True,
     name: str | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Package:
     """Compile a model, ONNX or .tflite, for a target and write the package to the new folder `output`.
 
@@ -94,7 +92,10 @@ def compile(  # noqa: A001
     integer_io       inputs and outputs as quantized integers instead of float
     keep_dead_channels  compute also the channels of a quantized model that no input can change, or nothing reads
     reference        keep the model in the package, for `verify`
+    records          a file that `tune` wrote; default: ./edgetvm-records.sqlite if there is one, then those that ship
+    use_records      False: whatever was tuned, rules decide
     name             prefix of all C names; default: the model file's name
+    note             is told, a line each, what a user should know of the records
 
     Raises an EdgeTVMError that says what to do; then nothing was written.
     """
@@ -181,19 +182,22 @@ def compile(  # noqa: A001
         optimized = _with_pixels(optimize_graph(imported, integer_io, precision == "fp16", multiple), pixels)
         if require_integer:
             _refuse_floats(model, optimized)
-        program = extract_program(optimized.module, optimized.sources)
-        align = _ARENA_ALIGN[chosen.processor.os]
         stages.begin()
-        scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
-        if rows := _rows(chosen, optimize, optimized, program, scheduled, machines[0].recipe):
-            optimized = with_rows(optimized, rows)
-            program = extract_program(optimized.module, optimized.sources)
-            scheduled, *others = schedule_variants(optimized.module, machines, constant_operands(program))
+        if use_records:
+            tuned = tuned_for(chosen.processor.name, machines, optimize, Path(records) if records else None)
+            machines = list(tuned.machines)
+            for line in tuned.notes:
+                if note is not None:
+                    note(line)
+        model_kernels = schedule_model(optimized, chosen, machines, optimize)
+        optimized, (scheduled, *others) = model_kernels.optimized, model_kernels.kernels
+        recorded["records"] = tuned.digest(model_kernels.kernels) if use_records else None
         stages.begin()
         backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
         better = zip(chosen.processor.variants, others, map(tvm_target, kinds[1:]), strict=True)
         variants = [VariantSchedule(*each) for each in better]
-        code, rules = assemble(optimized.model, program, scheduled, backend, align, variants)
+        align = ARENA_ALIGN[chosen.processor.os]
+        code, rules = assemble(optimized.model, model_kernels.program, scheduled, backend, align, variants)
         check_ram(code, model.name, chosen)
         stages.begin()
         own_target = Path(str(target)) if str(target).endswith(".toml") else None
@@ -207,21 +211,6 @@ def compile(  # noqa: A001
             place = error.filename or "the temporary folder"
             raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
     return load(output)
-
-
-def _rows(
-    target: Target,
-    optimize: str,
-    model: OptimizedModel,
-    program: Program,
-    scheduled: Mapping[str, ScheduledKernel],
-    recipe: Recipe,
-) -> tuple[Segment, ...]:
-    """The kernels that go over rows so that the model needs less memory; none where memory is no matter."""
-    enough = enough_ram(target, optimize)
-    if enough is None:
-        return ()
-    return choose_rows(model.module, program, scheduled, _ARENA_ALIGN[target.processor.os], enough, recipe)
 
 
 class _Stages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,13 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
     )
     parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers that replace the shipped ones")
+    records = parser.add_mutually_exclusive_group()
+    records.add_argument(
+        "--records",
+        metavar="FILE",
+        help=f"what tune recorded (default: ./{api.DEFAULT_RECORDS} if there is one, then what ships)",
+    )
+    records.add_argument("--no-records", action="store_true", help="let rules decide, whatever was tuned")
     add_quantization(parser)
     parser.add_argument(
         "--keep-dead-channels",
@@ -92,8 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
             integer_io=arguments.integer_io,
             keep_dead_channels=arguments.keep_dead_channels,
             reference=not arguments.no_reference,
+            records=arguments.records,
+            use_records=not arguments.no_records,
             name=arguments.name,
             progress=step,
+            note=lambda line: print(f"edgetvm: note: {line}", file=sys.stderr),
         )
         step("foresee", 0, 1)
         footprint = package.footprint()
@@ -131,11 +142,18 @@ def _summary(
             *_stack(manifest["stack_bytes"]),
             *foreseen,
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
+            *_tuned(manifest["kernels"]),
             ("arithmetic", _arithmetic(manifest["integer"], manifest["options"]["precision"])),
             *_dead(manifest["dead_channels"]),
             ("written to", output),
         ],
     )
+
+
+def _tuned(kernels: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Of how many kernels records decided something."""
+    count = sum(bool(kernel["decisions"]) for kernel in kernels)
+    return [("tuned", f"{count} kernels, as recorded")] if count else []
 
 
 def _stack(stack_bytes: int | None) -> list[tuple[str, str]]:

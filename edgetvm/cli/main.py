@@ -8,11 +8,24 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from edgetvm.cli import bench, compile, debug_accuracy, evaluate, export, fit, inspect, profile, targets, verify  # noqa: A004
+from edgetvm.cli import (
+    bench,
+    compile,  # noqa: A004
+    debug_accuracy,
+    evaluate,
+    export,
+    fit,
+    inspect,
+    profile,
+    records,
+    targets,
+    tune,
+    verify,
+)
 from edgetvm.cli.arguments import version_text
 from edgetvm.errors import EdgeTVMError
 
-COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, export, targets)
+COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, tune, records, export, targets)
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -50,6 +50,7 @@ def make_manifest(
                 "name": kernel.name,
                 "rule": rules[kernel.name].rule,
                 "workspace_bytes": sum(kernel.workspaces),
+                "decisions": [dict(task.decision) for task in rules[kernel.name].tasks if task.decision is not None],
                 "predicted_instructions": round(count_operations(kernel.func, vector_bytes, accumulates).instructions),
             }
             for kernel in kernels

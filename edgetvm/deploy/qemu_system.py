@@ -13,7 +13,7 @@ from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
 from edgetvm.deploy.process import execute
 from edgetvm.errors import TargetError
-from edgetvm.target.types import Target
+from edgetvm.target.types import Board, Target
 
 RUNNER = "qemu-system-arm"
 _ICOUNT = ("-icount", "shift=6")  # time follows the instructions, so that a run repeats exactly
@@ -32,8 +32,13 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
     emulator = find_emulator(RUNNER)
     samples = write_request(work, package, request)
     image = build_image(package, target, board, work, header=request.entry_header)
-    counting = counting_arguments(emulator, image, 4) if request.count else []
-    command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
-    command += ["-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]
-    measurement = execute(command, work, package, request, samples, RUNNER)
+    measurement = execute(board_command(emulator, board, image, request.count), work, package, request, samples, RUNNER)
     return counted(measurement, work, package, request, image, target.processor)
+
+
+def board_command(emulator: str, board: Board, image: Path, count: bool) -> list[str]:
+    """What runs ``image`` on an emulated board, counting its instructions or not."""
+    assert board.emulator is not None
+    counting = counting_arguments(emulator, image, 4) if count else []
+    command = [emulator, "-M", board.emulator.machine, *_QUIET, *_ICOUNT]
+    return [*command, "-semihosting-config", "enable=on,target=native", *counting, "-kernel", str(image)]

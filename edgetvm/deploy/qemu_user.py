@@ -14,7 +14,7 @@ from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
 from edgetvm.deploy.process import execute
 from edgetvm.errors import TargetError
-from edgetvm.target.types import Target
+from edgetvm.target.types import Processor, Target
 
 
 def run_under_qemu(package: Package, target: Target, request: RunRequest, work: Path) -> Measurement:
@@ -29,7 +29,11 @@ def run_under_qemu(package: Package, target: Target, request: RunRequest, work: 
     program = build_linux(package, target, work, "musl", header=request.entry_header)
     # Of several threads the count would depend on who waits for whom.
     counts = request.count and request.threads == 1
-    counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if counts else []
-    command = [emulator, "-cpu", processor.qemu_cpu, *counting, str(program)]
-    measurement = execute(command, work, package, request, samples, runner)
+    measurement = execute(user_command(emulator, processor, program, counts), work, package, request, samples, runner)
     return counted(replace(measurement, latency_ns=None, call_ns=None), work, package, request, program, processor)
+
+
+def user_command(emulator: str, processor: Processor, program: Path, count: bool) -> list[str]:
+    """What runs ``program`` on an emulated core, counting its instructions or not."""
+    counting = counting_arguments(emulator, program, 8 if processor.arch == "aarch64" else 4) if count else []
+    return [emulator, "-cpu", str(processor.qemu_cpu), *counting, str(program)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgetvm.deploy.emulator import emulated_board
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import choose_target, run
 from edgetvm.report.batches import Run
 from edgetvm.report.bench import bench_package
-from edgetvm.target.load import list_targets, load_target
-from edgetvm.target.types import Target
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,3 @@ def foresee_package(package_dir: Path, *, run: Run = run) -> Foreseen | None:
     bench = bench_package(package.folder, board=None if board == target.name else board, run=run)
     clock = target.board.clock_mhz if target.board else None
     return Foreseen(board, clock, bench.instructions, bench.modelled_cycles, bench.stack_bytes)
-
-
-def emulated_board(target: Target) -> str | None:
-    """A board with an emulator and the target's Cortex-M core: itself, or the first that ships."""
-    if target.processor.arch != "thumb":
-        return None
-    if target.board is not None and target.board.emulator is not None:
-        return target.name
-    core = target.board.processor if target.board else target.processor.name
-    boards = (load_target(name).board for name in list_targets())
-    return next((board.name for board in boards if board and board.emulator and board.processor == core), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import tvm
 from tvm import tirx
@@ -11,6 +12,7 @@ from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.cost.row_stages import STAGES
 from edgetvm.schedule.concat_kernel import constants_of, join_parts, split_concat
+from edgetvm.schedule.decision import decided
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rounding_conversion import replace_rounding
 from edgetvm.schedule.row_kernel import schedule_rows
@@ -36,7 +38,7 @@ from edgetvm.schedule.rules.row_pass import row_pass
 from edgetvm.schedule.rules.smmla_tile import smmla_tile
 from edgetvm.schedule.rules.winograd import winograd
 from edgetvm.schedule.simplify import inline_elementwise, scalars_as_rows
-from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel
+from edgetvm.schedule.types import Answer, Constants, Loops, ScheduledKernel, Task
 from edgetvm.schedule.vector_functions import replace_functions
 
 Rule = Callable[[Schedule, Machine, Constants], Answer]
@@ -86,6 +88,13 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
     if parts := split_concat(func):
         kernels = [schedule_kernel(part, machine, constants_of(func, part, constants)) for part in parts]
         return join_parts(func, parts, kernels)
+    machine, decision = decided(machine, func)
+    kernel = _first_that_fits(func, machine, constants)
+    task = Task(func, constants, kernel.rule, kernel.tiles, decision)
+    return replace(kernel, tasks=(task,))
+
+
+def _first_that_fits(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     for rule in RULES:
         sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
         inline_elementwise(sch)

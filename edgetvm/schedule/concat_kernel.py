@@ -56,7 +56,8 @@ def join_parts(
     joined = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     joined = joined.with_attrs({"global_symbol": "main", "tirx.noalias": noalias})
     rules = dict.fromkeys(kernel.rule for kernel in kernels)
-    return ScheduledKernel(joined, "+".join(rules), packing, func)
+    tasks = tuple(task for kernel in kernels for task in kernel.tasks)
+    return ScheduledKernel(joined, "+".join(rules), packing, func, tasks=tasks)
 
 
 def _kernel(func: tirx.PrimFunc, part: Part) -> tirx.PrimFunc:

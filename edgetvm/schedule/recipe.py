@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from edgetvm.errors import TargetError
 from edgetvm.resources import schedules_dir
-from edgetvm.schedule.types import TileSize
+from edgetvm.schedule.types import Decision, TileSize
 from edgetvm.target.tvm_target import llvm_features
 from edgetvm.target.types import Processor, Target
 
@@ -165,6 +167,8 @@ class Machine:
     vcvtr: bool = False  # a float to the nearest integer, in a 32-bit register
     tile: TileSize | None = None  # of the kernel at hand, where its rule does not choose
     columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
+    # by `kernel_key`, for kernels whose rules do not decide everything themselves
+    decisions: Mapping[str, Decision] = field(default_factory=dict, hash=False)
 
     def lanes(self, element_bytes: int) -> int:
         """Elements of one vector register; 1 without any."""
@@ -179,14 +183,22 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path
     processor = target.processor
     features = llvm_features(processor) if processor.arch == "thumb" else frozenset()
     dsp = "dsp" in features
-    family = "portable-c" if form == "c" and not dsp else FAMILY[processor.arch]
-    core = schedules_dir() / family / f"{processor.name}.toml"
-    recipe = load_recipe(schedules_dir() / family / "default.toml", optimize, core if core.is_file() else None, own)
-    if form == "c" or family == "portable-c":
+    first, *others = recipe_files(target, form)
+    recipe = load_recipe(first, optimize, *others, own)
+    if form == "c" or FAMILY[processor.arch] == "portable-c":
         return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
     products = (dot_of(processor), neon_of(processor), matrix_of(processor))
     return Machine(*facts, recipe, *products, dsp=dsp, helium="mve" in features, vcvtr="vfp2sp" in features)
+
+
+def recipe_files(target: Target, form: str) -> list[Path]:
+    """The recipe of the processor's family, and if it has one its own."""
+    processor = target.processor
+    portable = form == "c" and "dsp" not in (llvm_features(processor) if processor.arch == "thumb" else ())
+    folder = schedules_dir() / ("portable-c" if portable else FAMILY[processor.arch])
+    core = folder / f"{processor.name}.toml"
+    return [folder / "default.toml", *([core] if core.is_file() else [])]
 
 
 def dot_of(processor: Processor) -> str | None:
@@ -218,31 +230,55 @@ def load_recipe(path: Path, optimize: str = "balanced", *others: Path | None) ->
     and the key.
     """
     numbers = _numbers(path, optimize)
-    for field in fields(Recipe):
-        if field.default is MISSING and field.name not in numbers:
-            raise TargetError(f"recipe {path}: missing key '{field.name}'")
+    for entry in fields(Recipe):
+        if entry.default is MISSING and entry.name not in numbers:
+            raise TargetError(f"recipe {path}: missing key '{entry.name}'")
     for other in others:
         numbers |= _numbers(other, optimize) if other else {}
     return Recipe(**numbers)
 
 
+def alternatives(paths: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """What a search may try instead of the numbers of these recipes, the last of which counts: their `search`."""
+    tables = {key: entry for path in paths for key, entry in _table(path).items()}
+    return {key: tuple(entry["search"]) for key, entry in tables.items() if "search" in entry}
+
+
 def _numbers(path: Path, optimize: str) -> dict[str, int]:
+    return {key: _number(path, key, entry, optimize) for key, entry in _table(path).items()}
+
+
+def _table(path: Path) -> dict[str, dict[str, Any]]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TargetError(f"recipe {path} cannot be read: {error}") from error
-    for key in sorted(set(table) - {field.name for field in fields(Recipe)}):
+    for key in sorted(set(table) - {entry.name for entry in fields(Recipe)}):
         raise TargetError(f"recipe {path}: unknown key '{key}'")
-    return {key: _number(path, key, entry, optimize) for key, entry in table.items()}
+    for key, entry in table.items():
+        _check(path, key, entry)
+    return table
 
 
-def _number(path: Path, key: str, entry: object, optimize: str) -> int:
+def _check(path: Path, key: str, entry: object) -> None:
     if not isinstance(entry, dict) or not isinstance(entry.get("why"), str) or "value" not in entry:
         raise TargetError(f"recipe {path}: '{key}' needs an integer 'value' and a text 'why'")
-    unknown = sorted(set(entry) - {"value", "size", "speed", "why"})
+    unknown = sorted(set(entry) - {"value", "size", "speed", "search", "why"})
     if unknown:
         raise TargetError(f"recipe {path}: '{key}' has an unknown entry '{unknown[0]}'")
+    search = entry.get("search", [])
+    if not isinstance(search, list):
+        raise TargetError(f"recipe {path}: 'search' of '{key}' is no list of integers")
+    for number in search:
+        _check_number(path, key, number)
+
+
+def _number(path: Path, key: str, entry: Mapping[str, Any], optimize: str) -> int:
     number = entry.get(optimize, entry["value"])
+    _check_number(path, key, number)
+    return int(number)
+
+
+def _check_number(path: Path, key: str, number: object) -> None:
     if type(number) is not int or number < 0:
         raise TargetError(f"recipe {path}: '{key}' is {number!r}; it must be an integer of at least 0")
-    return number

@@ -5,8 +5,9 @@ Between stages only those rows are kept that are still read (`cost/row_plan.py`)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tvm import tirx
@@ -16,12 +17,13 @@ from edgetvm.cost.row_runs import Run, runs_of
 from edgetvm.cost.row_stages import TILE, plan_of, row_elements, stages_of
 from edgetvm.cost.row_windows import AXIS
 from edgetvm.schedule.copy_rows import with_copies
+from edgetvm.schedule.decision import decided
 from edgetvm.schedule.move_elements import fill_elements, move_elements
 from edgetvm.schedule.place_part import Place, place_part, scratch_bytes, without_blocks
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.write_code import Code, Offset, number
 from edgetvm.schedule.slice_rows import slice_rows
-from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
+from edgetvm.schedule.types import Constants, Packing, ScheduledKernel, Task
 
 ScheduleOne = Callable[[tirx.PrimFunc, Machine, Constants], ScheduledKernel]
 
@@ -31,21 +33,27 @@ def schedule_rows(
 ) -> ScheduledKernel:
     """Schedule a kernel with the attributes of `row_stages`; `schedule` schedules a part.
 
-    Where parts of a stage would read a constant in different layouts, each stage goes over all rows at once.
+    Where parts of a stage would read a constant in different layouts, the rules decide everything themselves, or each
+    stage goes over all rows at once.
     """
     stages = stages_of(func)
+    machines = [machine, replace(machine, decisions={})] if machine.decisions else [machine]
     for tile in (int(func.attrs[TILE]), max(int(stage.params[-1].shape[AXIS]) for stage in stages)):
         plan = plan_of(func, stages, tile)
         assert plan is not None
-        writer = RowWriter(func, with_copies(func, stages, plan), plan, machine)
-        if writer.schedule_parts(constants, schedule):
-            return writer.write()
+        for own in machines:
+            writer = RowWriter(func, with_copies(func, stages, plan), plan, own)
+            if writer.schedule_parts(constants, schedule):
+                return writer.write()
     raise AssertionError("a stage of all rows has one part")
 
 
 @dataclass
 class RowWriter:
-    """Writes the loop. `parts` are scheduled kernels by stage and rows, `packed` the constants as they read them."""
+    """Writes the loop. `parts` are scheduled kernels by stage and rows, `packed` the constants as they read them.
+
+    What is decided about the part that a stage calls most often holds for its other parts.
+    """
 
     func: tirx.PrimFunc
     stages: Sequence[tirx.PrimFunc]
@@ -54,6 +62,7 @@ class RowWriter:
     parts: dict[tuple[int, int], tirx.PrimFunc] = field(default_factory=dict)
     layouts: dict[int, Packing | None] = field(default_factory=dict)
     packed: dict[tirx.Buffer, tirx.Buffer] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
 
     @cached_property
     def runs(self) -> list[tuple[Run, ...]]:
@@ -78,17 +87,31 @@ class RowWriter:
                 for at, param in enumerate(stage.params)
                 if (position := self.positions.get(param, -1)) in constants and str(position) not in self.plan.images
             }
-            for run in self.runs[order]:
-                if run.count == 0 or (order, run.count) in self.parts:
-                    continue
-                part = schedule(slice_rows(stage, (run.row, run.row + run.count)), self.machine, own)
-                self.parts[order, run.count] = without_blocks(part.func)
+            slices, times = self._slices(order)
+            often = max(slices, key=times.__getitem__)
+            machine, decision = decided(self.machine, slices[often])
+            for count, func in slices.items():
+                part = schedule(func, machine, own)
+                self.parts[order, count] = without_blocks(part.func)
+                if count == often and len(part.tasks) == 1:
+                    self.tasks.append(replace(part.tasks[0], func=func, decision=decision, times=times[count]))
                 for at in own:
                     position, layout = self.positions[stage.params[at]], part.packing.get(at)
                     if self.layouts.setdefault(position, layout) != layout:
                         return False
                     self.packed[stage.params[at]] = part.func.params[at]
         return True
+
+    def _slices(self, order: int) -> tuple[dict[int, tirx.PrimFunc], Counter[int]]:
+        """The parts of a stage by their rows, and in how many steps each is called."""
+        slices: dict[int, tirx.PrimFunc] = {}
+        times: Counter[int] = Counter()
+        for run in self.runs[order]:
+            if run.count:
+                times[run.count] += run.end - run.first
+                if run.count not in slices:
+                    slices[run.count] = slice_rows(self.stages[order], (run.row, run.row + run.count))
+        return slices, times
 
     def write(self) -> ScheduledKernel:
         """The whole."""
@@ -115,7 +138,11 @@ class RowWriter:
         func = tirx.PrimFunc(params, code.statement(), self.func.ret_type, self.func.attrs)
         noalias = all(bool(part.attrs.get("tirx.noalias", True)) for part in self.parts.values())
         return ScheduledKernel(
-            func.with_attrs({"global_symbol": "main", "tirx.noalias": noalias}), "row_stages", packing, leads=leads
+            func.with_attrs({"global_symbol": "main", "tirx.noalias": noalias}),
+            "row_stages",
+            packing,
+            leads=leads,
+            tasks=tuple(self.tasks),
         )
 
     def _stage(self, stage: int, scratch: Sequence[tirx.Buffer], work: tirx.Buffer, step: Offset) -> tirx.Stmt:

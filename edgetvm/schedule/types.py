@@ -13,6 +13,10 @@ from tvm import tirx
 Constants: TypeAlias = Mapping[int, tuple[np.ndarray, ...]]
 
 
+# What was decided about one kernel instead of by its rule: "tile.pixels" and the like of `TileSize`, names of `Recipe`.
+Decision: TypeAlias = Mapping[str, int]
+
+
 class Packing(Protocol):
     """How a constant is laid out for a kernel. Equal packings give equal data of equal names."""
 
@@ -65,6 +69,21 @@ Answer: TypeAlias = Loops | Mapping[int, Packing] | None
 
 
 @dataclass(frozen=True)
+class Task:
+    """What one rule scheduled: a kernel, or a part of one, which calls it `times` times.
+
+    `tiles` are those that the rule chose from; `decision` is what was decided instead of the rule, if anything.
+    """
+
+    func: tirx.PrimFunc
+    constants: Constants
+    rule: str
+    tiles: Tiles
+    decision: Decision | None
+    times: int = 1
+
+
+@dataclass(frozen=True)
 class ScheduledKernel:
     """A scheduled PrimFunc, the rule that fired, and how constants must be laid out for it.
 
@@ -72,7 +91,8 @@ class ScheduledKernel:
     blocks, in which elements keep their order of being read and written; `func` itself if the rule left it so.
     `leads` is for kernels that go by rows: the bytes by which the output must begin before the input of that
     position if it is written over what was read of it. `overwrites` is that of `Loops`.
-    `tiles` are those that the rule chose from, if it counts them: `Machine.tile` fixes another one.
+    `tiles` are those that the rule chose from, if it counts them: `Machine.tile` fixes another one. `tasks` are the
+    functions in it that a search can decide about, each for itself.
     """
 
     func: tirx.PrimFunc
@@ -82,6 +102,7 @@ class ScheduledKernel:
     leads: Mapping[int, int] = field(default_factory=dict)
     overwrites: tuple[int, ...] = ()
     tiles: Tiles = field(default_factory=dict)
+    tasks: tuple[Task, ...] = ()
 
     @property
     def blocks(self) -> tirx.PrimFunc:

@@ -13,9 +13,9 @@ from onnx import helper, numpy_helper
 import edgetvm
 from edgetvm.cli.main import main
 from edgetvm.codegen.sizes import Sizes
+from edgetvm.deploy.emulator import emulated_board
 from edgetvm.errors import UnsupportedError
 from edgetvm.report.fit import fit_board
-from edgetvm.report.foresee import emulated_board
 from edgetvm.target.load import load_target
 from tests.tools import require_tool
 

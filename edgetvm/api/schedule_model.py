@@ -1,0 +1,53 @@
+"""The kernels of an optimized model, scheduled for every kind of core of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgetvm.codegen.assemble import constant_operands
+from edgetvm.codegen.choose_rows import choose_rows
+from edgetvm.codegen.fit import enough_ram
+from edgetvm.codegen.program import Program, extract_program
+from edgetvm.passes.join_rows import Segment
+from edgetvm.passes.pipeline import OptimizedModel, with_rows
+from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.schedule.variants import schedule_variants
+from edgetvm.target.types import Target
+
+# Bytes. Linux: a cache line, and the widest vector. Cortex-M: its widest element.
+ARENA_ALIGN = {"linux": 64, "none": 8}
+
+
+@dataclass(frozen=True)
+class ScheduledModel:
+    """The graph as it was scheduled, its calls, and the kernels for each machine."""
+
+    optimized: OptimizedModel
+    program: Program
+    kernels: Sequence[Mapping[str, ScheduledKernel]]
+
+
+def schedule_model(
+    optimized: OptimizedModel, target: Target, machines: Sequence[Machine], optimize: str
+) -> ScheduledModel:
+    """Schedule for `machines`, those of the target's kinds of cores, the least first.
+
+    Which kernels go over rows does not depend on decisions: these are about the kernels that there are then.
+    """
+    undecided = [replace(machine, decisions={}) for machine in machines]
+    model = _schedule(optimized, undecided)
+    enough = enough_ram(target, optimize)
+    rows: tuple[Segment, ...] = ()
+    if enough is not None:
+        align, recipe = ARENA_ALIGN[target.processor.os], machines[0].recipe
+        rows = choose_rows(optimized.module, model.program, model.kernels[0], align, enough, recipe)
+    if not rows and undecided == list(machines):
+        return model
+    return _schedule(with_rows(optimized, rows) if rows else optimized, machines)
+
+
+def _schedule(optimized: OptimizedModel, machines: Sequence[Machine]) -> ScheduledModel:
+    program = extract_program(optimized.module, optimized.sources)
+    return ScheduledModel(optimized, program, schedule_variants(optimized.module, machines, constant_operands(program)))

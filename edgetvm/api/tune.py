@@ -1,0 +1,129 @@
+"""A model is tuned for a target: what is found goes to a file of records that `compile` reads."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgetvm.api.progress import Progress
+from edgetvm.api.schedule_model import schedule_model
+from edgetvm.errors import DataError, TargetError
+from edgetvm.importers.read import import_model
+from edgetvm.passes.pipeline import optimize as optimize_graph
+from edgetvm.schedule.recipe import alternatives, machine_for, recipe_files
+from edgetvm.schedule.types import Decision
+from edgetvm.target.load import load_target
+from edgetvm.target.tvm_target import tvm_target
+from edgetvm.target.types import Target
+from edgetvm.tune.best import choices, cost_of
+from edgetvm.tune.build import Builder
+from edgetvm.tune.measure import Measurer
+from edgetvm.tune.record_file import DEFAULT_FILE, RecordFile
+from edgetvm.tune.records import place_of
+from edgetvm.tune.run_program import program_runner
+from edgetvm.tune.search import Budget, Point, Search
+from edgetvm.tune.tasks import collect_tasks
+from edgetvm.tune.use import unused
+
+OBJECTIVES = ("latency", "size")
+_FORM = "library"
+
+
+@dataclass(frozen=True)
+class TunedTask:
+    """A function that an inference calls `calls` times: what a call costs as the rules decide, and at best."""
+
+    kernel: str
+    rule: str
+    calls: int
+    before: float
+    after: float
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """What was found: costs in `unit`, all trials of this run, and how the cost of an inference fell with them."""
+
+    target: str
+    unit: str
+    trials: int
+    records: str
+    tasks: tuple[TunedTask, ...]
+    curve: tuple[Point, ...]
+
+    @property
+    def before(self) -> float:
+        """What the tasks of an inference cost as the rules decide."""
+        return sum(task.calls * task.before for task in self.tasks)
+
+    @property
+    def after(self) -> float:
+        """The same at best."""
+        return sum(task.calls * task.after for task in self.tasks)
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "before": self.before, "after": self.after}
+
+
+def tune(
+    model: str | Path,
+    target: str | Path | Target,
+    *,
+    minutes: float | None = None,
+    trials: int | None = None,
+    objective: str = "latency",
+    optimize: str = "balanced",
+    records: str | Path = DEFAULT_FILE,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    integer_io: bool = False,
+    seed: int = 0,
+    log: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> TuneReport:
+    """Search for better decisions than the rules' own about the kernels of a model, float or quantized.
+
+    minutes, trials  when to stop; without either, when nothing helps any more
+    objective        "latency": time on this machine, cycles or instructions under emulation; "size": bytes of code
+    optimize         the mode of `compile` that the records are for; "size" for the objective "size"
+    records          the file that what is measured is added to, trial by trial; what it holds is not measured again
+    shapes, integer_io  as for `compile`
+    seed             decides about what is left to chance
+    log              is told what happens, a line each
+
+    Raises an EdgeTVMError that says what to do.
+    """
+    if objective not in OBJECTIVES:
+        raise TargetError(f"--objective {objective}: choose from {', '.join(OBJECTIVES)}")
+    if (trials is not None and trials < 1) or (minutes is not None and minutes <= 0):
+        raise DataError("there is no trial to make", "give --trials of 1 or more, --minutes of more than 0, or neither")
+    say, path = log or (lambda _: None), Path(model)
+    chosen = target if isinstance(target, Target) else load_target(str(target))
+    if chosen.processor.arch == "c":
+        raise TargetError(f"{chosen.name} has no core to tune for", "name the processor that the C code is for")
+    by_size = objective == "size"
+    machine = machine_for(chosen, _FORM, "size" if by_size else optimize)
+    place = place_of(chosen.processor.name, machine, "size" if by_size else optimize)
+    file = RecordFile(Path(records))
+    for line in [*file.notes, *unused(file.read(), [place], file.path.name)]:
+        say(line)
+    imported = import_model(path, shapes or {})
+    optimized = optimize_graph(imported, integer_io, False, machine.recipe.channel_multiple or None)
+    scheduled = schedule_model(optimized, chosen, [machine], place.optimize)
+    tasks = collect_tasks(scheduled.program, scheduled.kernels[0])
+    with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
+        measurer = Measurer(Builder(machine, tvm_target(chosen)), program_runner(chosen, Path(work)), place, by_size)
+        budget = Budget(trials, None if minutes is None else 60 * minutes)
+        search = Search(measurer, file, say, budget, progress)
+        search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM)), seed)
+        search.run()
+    found = choices(file.read(), place, [measurer.unit])
+    tuned = [
+        TunedTask(task.kernel, task.rule, task.calls, cost_of(own).value, cost_of(best).value, best.decision)
+        for task in tasks
+        if task.key in found
+        for own, best in [(found[task.key].own, found[task.key].best)]
+    ]
+    return TuneReport(chosen.name, measurer.unit, search.trials, str(file.path), tuple(tuned), tuple(search.curve))

@@ -1,0 +1,108 @@
+"""`edgetvm tune`: better decisions about a model's kernels, found by measuring."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+from edgetvm import api
+from edgetvm.api.tune import TuneReport
+from edgetvm.cli.arguments import Commands, add_command, add_json, add_shape, positive
+from edgetvm.cli.show import print_json, print_table, progress
+
+
+def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser = add_command(
+        commands,
+        common,
+        "tune",
+        "search for faster kernels of a model",
+        "Build the kernels of a model in other ways than the rules choose, measure them on this machine or on an "
+        "emulator of the target, and record what is found for compile.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="an ONNX or .tflite file, as it will be compiled")
+    parser.add_argument(
+        "--target", metavar="T", required=True, help="a board, a processor, or the path of a TOML file of your own"
+    )
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--minutes", metavar="M", type=minutes, help="stop after so many minutes")
+    limit.add_argument("--trials", metavar="N", type=positive, help="stop after so many candidates")
+    parser.add_argument(
+        "--objective", choices=api.OBJECTIVES, default="latency", help="what the kernels should take little of"
+    )
+    parser.add_argument(
+        "--optimize", choices=api.OPTIMIZE, default="balanced", help="the mode of compile that the records are for"
+    )
+    parser.add_argument(
+        "--records", metavar="FILE", default=api.DEFAULT_RECORDS, help="where to record (default: %(default)s)"
+    )
+    add_shape(parser)
+    parser.add_argument("--integer-io", action="store_true", help="inputs and outputs as quantized integers")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="decides about what is left to chance")
+    parser.add_argument("--log", metavar="FILE", help="write what happens, a line each (default: to stderr)")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def minutes(text: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of minutes above 0")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Tune and say what was found."""
+    with (
+        Path(arguments.log).open("a", encoding="utf-8") if arguments.log else nullcontext(sys.stderr) as log,
+        progress("tune") as step,
+    ):
+        report = api.tune(
+            arguments.model,
+            arguments.target,
+            minutes=arguments.minutes,
+            trials=arguments.trials,
+            objective=arguments.objective,
+            optimize=arguments.optimize,
+            records=arguments.records,
+            shapes=dict(arguments.shape),
+            integer_io=arguments.integer_io,
+            seed=arguments.seed,
+            log=lambda line: print(line, file=log, flush=True),
+            progress=step,
+        )
+    if arguments.json:
+        print_json(report.to_json())
+        return 0
+    print_table(
+        f"{report.trials} trials for {report.target}, recorded in {report.records}: {_ratio(report)}",
+        ("kernel", "rule", ">calls", f">{report.unit} a call", ">best", ">ratio", "decision"),
+        [
+            (
+                task.kernel,
+                task.rule,
+                str(task.calls),
+                f"{task.before:,.6g}",
+                f"{task.after:,.6g}",
+                f"{task.after / task.before:.3f}",
+                ", ".join(f"{name} {value}" for name, value in task.decision.items()),
+            )
+            for task in report.tasks
+        ],
+    )
+    return 0
+
+
+def _ratio(report: TuneReport) -> str:
+    if not report.before:
+        return "nothing was measured"
+    return (
+        f"{report.before:,.6g} -> {report.after:,.6g} {report.unit} an inference ({report.after / report.before:.3f})"
+    )

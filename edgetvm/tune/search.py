@@ -1,0 +1,136 @@
+"""The search over all tasks of a model: trials go where the time is and where they still help."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgetvm.oracle.kernels import UnreadableError
+from edgetvm.schedule.decision import decision_text
+from edgetvm.schedule.recipe import Machine
+from edgetvm.tune.measure import Measurer
+from edgetvm.tune.record_file import RecordFile
+from edgetvm.tune.space import Space
+from edgetvm.tune.task_search import TaskSearch
+from edgetvm.tune.types import OK, Candidate, TuningTask
+
+_BATCH = 16  # candidates in one program
+_SHARE = 8  # of one task
+_ROUNDS, _FINAL_ROUNDS = 15, 60  # of timing
+_FINALISTS = 3
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: after so many trials, or seconds; None is no limit."""
+
+    trials: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """The search curve: after so many trials and seconds, what all tasks of an inference cost."""
+
+    trials: int
+    seconds: float
+    cost: float
+
+
+@dataclass
+class Search:
+    """Searches for all tasks. `log` is told what happens, a line each; `progress` what is done of how much."""
+
+    measurer: Measurer
+    file: RecordFile
+    log: Callable[[str], None]
+    budget: Budget
+    progress: Callable[[str, int, int], None] | None = None
+    searches: dict[str, TaskSearch] = field(default_factory=dict)
+    curve: list[Point] = field(default_factory=list)
+    trials: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(
+        self, tasks: Sequence[TuningTask], machine: Machine, space: Mapping[str, tuple[int, ...]], seed: int
+    ) -> None:
+        """Begin with what the file knows of these tasks; those are left out of which nobody knows the output."""
+        known = [record for record in self.file.read() if record.place == self.measurer.place]
+        for task in tasks:
+            try:
+                self.measurer.data(task)
+            except UnreadableError as error:
+                self.log(f"{task.kernel}: not tuned, it cannot be checked: {error}")
+                continue
+            search = TaskSearch(Space(task, machine, space), seed)
+            search.tell(
+                record
+                for record in known
+                if record.kernel == task.key
+                and (record.outcome.cost is None or record.outcome.cost.unit == self.measurer.unit)
+            )
+            self.searches[task.key] = search
+
+    def run(self) -> None:
+        """Until the budget is spent or nothing helps any more. What is measured is recorded at once."""
+        touched: dict[str, TaskSearch] = {}
+        while batch := self._batch():
+            touched |= {candidate.task.key: self.searches[candidate.task.key] for candidate in batch}
+            self._measure(batch, _ROUNDS)
+        if self.measurer.unit == "us":
+            self._confirm(touched.values())
+
+    def _batch(self) -> list[Candidate]:
+        """The next candidates, from the tasks with the most to gain; none when it is over."""
+        room = _BATCH if self.budget.trials is None else min(_BATCH, self.budget.trials - self.trials)
+        if self.budget.seconds is not None and time.monotonic() - self.began >= self.budget.seconds:
+            room = 0
+        batch: list[Candidate] = []
+        for search in sorted(self.searches.values(), key=_hope, reverse=True):
+            if len(batch) >= room:
+                break
+            if not search.done:
+                batch += search.propose(min(_SHARE, room - len(batch)))
+        return batch
+
+    def _measure(self, batch: Sequence[Candidate], rounds: int) -> None:
+        records = self.measurer.measure(batch, rounds)
+        self.file.append(records)
+        for candidate, record in zip(batch, records, strict=True):
+            self.searches[candidate.task.key].tell([record])
+            if (outcome := record.outcome).status != OK:
+                tried = decision_text(candidate.decision)
+                self.log(f"{candidate.task.kernel}: {tried} {outcome.status}: {outcome.note}")
+        self.trials += len(batch)
+        if self.progress is not None:
+            done = sum(search.done for search in self.searches.values())
+            stage = f"{self.trials} trials, {done} of {len(self.searches)} tasks done"
+            self.progress(stage, self.trials, self.budget.trials or 0)
+        if (total := self.total) is not None:
+            self.curve.append(Point(self.trials, time.monotonic() - self.began, total))
+            self.log(f"{self.trials} trials: {total:,.0f} {self.measurer.unit} an inference")
+
+    def _confirm(self, searches: Iterable[TaskSearch]) -> None:
+        """Time what was found beside what the rule chooses, again and for longer: the last record counts."""
+        for search in searches:
+            found = [decision for decision, _ in sorted(search.costs, key=lambda pair: pair[1])[:_FINALISTS]]
+            if found and any(found):
+                decisions = [{}, *(decision for decision in found if decision)]
+                pairs = [Candidate(search.space.task, decision) for decision in decisions]
+                self.file.append(self.measurer.measure(pairs, _FINAL_ROUNDS))
+
+    @property
+    def total(self) -> float | None:
+        """What the tasks of an inference cost, as far as it is known; None before all of them were measured once."""
+        best = [(search.space.task.calls, search.best) for search in self.searches.values()]
+        if any(pair is None for _, pair in best):
+            return None
+        return sum(calls * pair[1] for calls, pair in best if pair is not None)
+
+
+def _hope(search: TaskSearch) -> float:
+    """What trials of a task could gain: its share of the time, less the longer nothing has helped."""
+    if search.best is None:
+        return float("inf")
+    return search.space.task.calls * search.best[1] / (1 + search.since_gain)

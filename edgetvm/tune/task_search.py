@@ -1,0 +1,99 @@
+"""The search for the best decision about one task.
+
+First the rule's own choice, then tiles in the order of predicted cost. Then neighbours of the best decisions so far, as
+a model ranks them that learns from what was measured; a space that small is gone through to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgetvm.schedule.decision import decision_text
+from edgetvm.schedule.types import Decision
+from edgetvm.tune.cost_model import fit
+from edgetvm.tune.records import Record
+from edgetvm.tune.space import Space
+from edgetvm.tune.types import OK, Candidate
+
+_FIRST = 6  # tiles that are tried before a model says anything
+_PARENTS = 4  # decisions whose neighbours are looked at
+_SURPRISES = 5  # one candidate in so many is taken at random
+_GAIN = 0.995  # what counts as one
+_PATIENCE = 24  # trials without a gain
+
+
+@dataclass
+class TaskSearch:
+    """Proposes candidates, and is told what became of them; `seed` decides about what is left to chance."""
+
+    space: Space
+    seed: int
+    tried: set[str] = field(default_factory=set)
+    costs: list[tuple[Decision, float]] = field(default_factory=list)  # of those that were right
+    since_gain: int = 0
+
+    @property
+    def base(self) -> float | None:
+        """What the rule's own choice costs; None as long as it is not measured."""
+        return next((cost for decision, cost in self.costs if not decision), None)
+
+    @property
+    def best(self) -> tuple[Decision, float] | None:
+        """The decision of least cost, the first of equal ones."""
+        return min(self.costs, key=lambda pair: pair[1], default=None)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to try, or long nothing has helped."""
+        return self.since_gain >= _PATIENCE or not self._pool()
+
+    def tell(self, records: Iterable[Record]) -> None:
+        """Take note of what was measured, in order."""
+        for record in records:
+            best, cost = self.best, record.outcome.cost
+            self.tried.add(decision_text(record.decision))
+            self.since_gain += 1
+            if record.outcome.status == OK and cost is not None:
+                self.costs.append((record.decision, cost.value))
+                if best is None or cost.value < best[1] * _GAIN:
+                    self.since_gain = 0
+
+    def propose(self, count: int) -> list[Candidate]:
+        """At most so many candidates that were not tried; none when all were."""
+        pool = self._pool()
+        rng = np.random.default_rng([self.seed, int(self.space.task.key, 16), len(self.tried)])
+        chosen: list[Decision] = []
+        while pool and len(chosen) < count:
+            surprise = len(self.tried) >= _FIRST and rng.integers(_SURPRISES) == 0
+            chosen.append(pool.pop(int(rng.integers(len(pool))) if surprise else 0))
+        return [Candidate(self.space.task, decision) for decision in chosen]
+
+    def _pool(self) -> list[Decision]:
+        """What could be tried, the most promising first."""
+        if not self.tried:
+            return [{}]
+        space = self.space
+        own = space.tiles({})
+        parents = [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:_PARENTS]]
+        near = [other for parent in parents for other in space.neighbours(parent)]
+        # The rule's own choice is one of its tiles: it is not measured twice.
+        skipped = self.tried | {decision_text(tile) for tile in own[:1]}
+        pool = {decision_text(decision): decision for decision in [*own, *near] if decision}
+        fresh = [decision for text, decision in pool.items() if text not in skipped]
+        if len(self.costs) < _FIRST:
+            return [*sorted(fresh, key=space.predicted)]
+        return self._ranked(fresh)
+
+    def _ranked(self, decisions: Sequence[Decision]) -> list[Decision]:
+        if not decisions:
+            return []
+        space, base = self.space, self.costs[0][1]
+        seen = np.asarray([space.features(decision) for decision, _ in self.costs], float)
+        off = [np.log(cost / base / space.predicted(decision)) for decision, cost in self.costs]
+        model = fit(seen, np.asarray(off))
+        features = np.asarray([space.features(decision) for decision in decisions], float)
+        guesses = model.predict(features) + np.log(features[:, 0])
+        return [decisions[n] for n in np.argsort(guesses, kind="stable")]

@@ -1,0 +1,102 @@
+"""What passes between the parts of tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tvm import tirx
+
+from edgetvm.schedule.types import Constants, Decision
+
+OK, WRONG, CRASHED, HUNG = "ok", "wrong", "crashed", "hung"
+STATUSES = (OK, WRONG, CRASHED, HUNG)
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """A function that is scheduled by itself, once for all kernels that are equal.
+
+    `key` is its `kernel_key`, `kernel` the name of a kernel that has it, `calls` how often an inference calls it.
+    """
+
+    key: str
+    kernel: str
+    func: tirx.PrimFunc
+    constants: Constants
+    rule: str
+    calls: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call takes, between `low` and `high` with 95 % confidence. `unit` is us, cycles, instructions or bytes."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a candidate: its cost if its output is right, else what was wrong in `note`."""
+
+    status: str
+    cost: Cost | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to schedule a task."""
+
+    task: TuningTask
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate as a C function `symbol` in `object`, called with pointers to arrays.
+
+    `inputs` come first, then the `outputs`, of so many bytes, then those of `scratch`. `returns_status` tells that
+    it gives an int32. `code_bytes` are those of its code and of its packed constants.
+    """
+
+    symbol: str
+    object: Path
+    inputs: tuple[np.ndarray, ...]
+    outputs: tuple[int, ...]
+    scratch: tuple[int, ...]
+    returns_status: bool
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a runner saw: the bytes of the outputs in order if all went well, and what a call took each time."""
+
+    status: str
+    output: bytes = b""
+    samples: tuple[float, ...] = ()
+    note: str = ""
+
+
+class Runner(Protocol):
+    """Runs many trials in one program, each by itself if one of them crashes or hangs. None may be of more bytes
+    than the machine has memory.
+    """
+
+    @property
+    def unit(self) -> str:
+        """What `Ran.samples` count: us, cycles or instructions."""
+
+    def run(self, trials: Sequence[Trial], rounds: int) -> list[Ran]:
+        """Run each once, and time all of them in turn in so many `rounds`, where times are what is measured."""
+
+
+# The wanted outputs of a task, and how far floats may be from them, as a share of their range.
+Reference = Mapping[str, Sequence[np.ndarray]]

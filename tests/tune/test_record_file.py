@@ -1,0 +1,112 @@
+"""Files of records: what they keep whatever happens, and what they refuse."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgetvm.errors import OutputError, RecordsError
+from edgetvm.tune.record_file import SCHEMA, RecordFile
+from edgetvm.tune.records import Record, from_fields, to_fields
+from edgetvm.tune.types import CRASHED, STATUSES
+from tests.tune.records import record
+
+NUMBERS = st.floats(0, 1e12, allow_nan=False)
+DECISIONS = st.dictionaries(st.sampled_from(["tile.pixels", "tile.columns", "dsp_unrolled"]), st.integers(0, 512))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text("0123456789abcdef", min_size=16, max_size=16), DECISIONS, NUMBERS, st.sampled_from(STATUSES), st.text())
+def test_fields_are_the_record(kernel: str, decision: dict[str, int], cost: float, status: str, note: str) -> None:
+    made = record(kernel, decision, cost if status == STATUSES[0] else None, status=status, note=note)
+    assert from_fields(to_fields(made)) == made
+
+
+@pytest.mark.parametrize(
+    "damage", [{"status": "good"}, {"cost": None}, {"decision": "{"}, {"decision": '{"speed": 1}'}, {"seconds": None}]
+)
+def test_what_is_not_understood_is_no_record(damage: dict[str, object]) -> None:
+    assert from_fields({**to_fields(record()), **damage}) is None
+
+
+def test_records_come_back_in_order(tmp_path: Path) -> None:
+    made = [record(decision={"dsp_unrolled": n}) for n in (16, 32)] + [
+        record(cost=None, status=CRASHED, note="SIGSEGV")
+    ]
+    RecordFile(tmp_path / "r.sqlite").append(made[:1])
+    RecordFile(tmp_path / "r.sqlite").append(made[1:])
+    assert RecordFile(tmp_path / "r.sqlite").read() == made
+    assert [path.name for path in tmp_path.iterdir()] == ["r.sqlite"]
+
+
+@pytest.mark.parametrize("at", ["header", "page"])
+def test_a_damaged_file_is_set_aside_and_the_rest_kept(tmp_path: Path, at: str) -> None:
+    path = tmp_path / "r.sqlite"
+    made = [record(decision={"dsp_unrolled": n}, note="x" * 300) for n in range(200)]
+    RecordFile(path).append(made)
+    content = bytearray(path.read_bytes())
+    place = 0 if at == "header" else len(content) // 2 // 4096 * 4096
+    content[place : place + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    again = RecordFile(path)
+    kept = again.read()
+    assert len(again.notes) == 1 and "r.sqlite.damaged" in again.notes[0] and f"{len(kept)} records" in again.notes[0]
+    assert (tmp_path / "r.sqlite.damaged").read_bytes() == bytes(content)
+    assert kept == made[: len(kept)]
+    assert bool(kept) == (at == "page")
+    again.append(made[:1])
+    assert not RecordFile(path).notes
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    other, older, text = tmp_path / "other.sqlite", tmp_path / "older.sqlite", tmp_path / "model.onnx"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE a (b)")
+    RecordFile(older)
+    with sqlite3.connect(older) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    text.write_bytes(b"no records at all" * 100)
+    for path, why in ((other, "another program"), (older, f"schema {SCHEMA + 1}"), (text, "no file of records")):
+        with pytest.raises(RecordsError, match=why):
+            RecordFile(path)
+        assert path.exists()
+    with pytest.raises(OutputError, match="cannot be opened"):
+        RecordFile(tmp_path / "nowhere" / "r.sqlite")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from edgetvm.tune.record_file import RecordFile
+from tests.tune.records import record
+file = RecordFile(Path(sys.argv[1]))
+for number in range(10_000):
+    file.append([record(decision={"dsp_unrolled": number}, note="y" * 2000)])
+    print(number, flush=True)
+"""
+
+
+def test_what_was_committed_outlives_the_writer(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    path = tmp_path / "r.sqlite"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    for stop in (3, 11):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as writer:
+            assert writer.stdout is not None
+            before = len(RecordFile(path).read()) if path.exists() else 0
+            told = 0
+            while told < stop:
+                told = int(writer.stdout.readline()) + 1
+            writer.send_signal(signal.SIGKILL)
+        kept: list[Record] = RecordFile(path).read()
+        assert len(kept) >= before + stop
+        assert not RecordFile(path).notes

@@ -1,0 +1,79 @@
+"""Programs of trials: each candidate by itself, whatever the others do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgetvm.target.load import load_target
+from edgetvm.target.toolchain import compile_sources
+from edgetvm.tune import run_program
+from edgetvm.tune.judge import cost_of, judge
+from edgetvm.tune.run_program import ProgramRunner, program_runner
+from edgetvm.tune.types import CRASHED, HUNG, OK, WRONG, Ran, Trial
+from tests.tools import require_tool
+
+BODIES = {
+    "right": "for (int i = 0; i < 8; i++) y[i] = (signed char)(x[i] + 1);",
+    "slow": "for (volatile int n = 0; n < 3000; n++) { } for (int i = 0; i < 8; i++) y[i] = (signed char)(x[i] + 1);",
+    "wrong": "for (int i = 0; i < 8; i++) y[i] = x[i];",
+    "beside": "for (int i = 0; i < 9; i++) y[i] = (signed char)(x[i & 7] + 1);",
+    "crash": "__builtin_trap();",
+    "hang": 'for (;;) { __asm__ volatile(""); }',
+}
+X = np.arange(8, dtype="int8")
+WANTED = [np.arange(1, 9, dtype="int8")]
+TARGETS = {"host": None, "cortex-a53": "qemu-aarch64", "cortex-m4": "qemu-system-arm"}
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ProgramRunner:
+    if (tool := TARGETS[request.param]) is not None:
+        require_tool(tool)
+    return program_runner(load_target(request.param), tmp_path_factory.mktemp("harness"))
+
+
+@pytest.fixture(scope="module")
+def trials(runner: ProgramRunner, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trial]:
+    work = tmp_path_factory.mktemp("kernels")
+    made = {}
+    for name, body in BODIES.items():
+        (work / f"{name}.c").write_text(f"void {name}(const signed char *x, signed char *y) {{ {body} }}\n")
+        (kernel,) = compile_sources([work / f"{name}.c"], work, runner.target, libc=runner.platform.libc)
+        made[name] = Trial(name, kernel, (X,), (8,), (), False, 0)
+    return made
+
+
+def test_each_is_judged_by_itself(
+    runner: ProgramRunner, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_program, "_LIMIT_S", 2.0)
+    monkeypatch.setattr(run_program, "_LIMIT_S_A_TRIAL", 0.1)
+    names = ["crash", "right", "beside", "wrong", "slow", "hang", "right"]
+    ran = runner.run([trials[name] for name in names], rounds=5)
+    outcomes = [judge(each, WANTED, runner.unit) for each in ran]
+    assert [outcome.status for outcome in outcomes] == [CRASHED, OK, WRONG, WRONG, OK, HUNG, OK]
+    right, slow, again = (outcomes[place].cost for place in (1, 4, 6))
+    assert right and slow and again
+    assert slow.value > 20 * right.value
+    assert slow.unit == {"host": "us", "cortex-a53": "instructions", "cortex-m4": "cycles"}[runner.target.name]
+    if runner.platform.figure:
+        assert right == again
+        assert right.value < 200
+
+
+def test_floats_may_differ_a_little() -> None:
+    wanted = np.linspace(0, 1, 8, dtype="float32")
+
+    def status(off: float) -> str:
+        return judge(Ran(OK, (wanted + np.float32(off)).tobytes(), (1.0,)), [wanted], "us").status
+
+    assert status(0.0) == status(5e-5) == OK
+    assert status(2e-4) == status(float("nan")) == WRONG
+
+
+def test_outliers_do_not_count() -> None:
+    cost = cost_of([10.0, 10.1, 9.9, 10.0, 10.05, 40.0, 9.95], "us")
+    assert cost.value == pytest.approx(10.0)
+    assert 9.8 < cost.low <= cost.value <= cost.high < 10.2
+    assert cost_of([7.0], "cycles").low == cost_of([7.0], "cycles").high == 7.0

@@ -1,0 +1,134 @@
+"""Tuning from a model to a package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import edgetvm
+from edgetvm import api
+from edgetvm.errors import DataError, EdgeTVMError, TargetError
+from edgetvm.schedule.apply import schedule_kernel
+from edgetvm.schedule.recipe import machine_for
+from edgetvm.target.load import load_target
+from edgetvm.tune import run_program, task_search
+from edgetvm.tune.record_file import RecordFile
+from edgetvm.tune.space import Space
+from edgetvm.tune.task_search import TaskSearch
+from edgetvm.tune.types import TuningTask
+from tests.tools import require_tool
+from tests.tune.layers import conv_layer
+from tests.tune.records import record
+
+TRIALS = 16
+
+
+@pytest.fixture(scope="module")
+def tuned(int8_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, api.TuneReport]:
+    """The demo model's records for cortex-m4, and what the run that made them said."""
+    require_tool("qemu-system-arm")
+    file = tmp_path_factory.mktemp("tuned") / "r.sqlite"
+    return file, edgetvm.tune(int8_digits, "cortex-m4", trials=TRIALS, records=file)
+
+
+def test_the_report(tuned: tuple[Path, api.TuneReport]) -> None:
+    file, report = tuned
+    assert (report.target, report.unit, report.trials) == ("cortex-m4", "cycles", TRIALS)
+    assert len(RecordFile(file).read()) == TRIALS
+    assert report.after < report.before
+    assert [point.trials for point in report.curve] == sorted({point.trials for point in report.curve})
+    assert report.curve[-1].cost == pytest.approx(report.after)
+    better = [task for task in report.tasks if task.decision]
+    assert better and all(task.after < task.before for task in better)
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_a_package_of_records(tuned: tuple[Path, api.TuneReport], int8_digits: Path, tmp_path: Path) -> None:
+    file, report = tuned
+
+    def package(name: str, **options: object) -> edgetvm.Package:
+        return edgetvm.compile(int8_digits, "cortex-m4", tmp_path / name, **options)  # type: ignore[arg-type]
+
+    once, again, plain = package("a", records=file), package("b", records=file), package("c", use_records=False)
+    used = [decision for kernel in once.manifest["kernels"] for decision in kernel["decisions"]]
+    assert used and all(decision in [dict(task.decision) for task in report.tasks] for decision in used)
+    assert once.manifest["options"]["records"] and plain.manifest["options"]["records"] is None
+    assert not any(kernel["decisions"] for kernel in plain.manifest["kernels"])
+    for path in (path for path in once.path.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (again.path / path.relative_to(once.path)).read_bytes()
+    board = "qemu-mps2-an386"
+    assert once.verify(board=board, samples=2).passed
+    cycles = [each.bench(board=board).modelled_cycles for each in (once, plain)]
+    assert cycles[0] is not None and cycles[1] is not None and cycles[0] < cycles[1]
+
+
+def test_what_is_known_is_not_measured_again(
+    tuned: tuple[Path, api.TuneReport], int8_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_search, "_PATIENCE", 3)
+    file = Path(shutil.copy(tuned[0], tmp_path / "r.sqlite"))
+    report = edgetvm.tune(int8_digits, "cortex-m4", records=file)
+    assert report.after <= tuned[1].after
+    monkeypatch.setattr(run_program.ProgramRunner, "run", lambda *_: pytest.fail("measured again"))
+    last = edgetvm.tune(int8_digits, "cortex-m4", records=file)
+    assert last.trials == 0
+    assert (last.after, last.tasks) == (report.after, report.tasks)
+
+
+def test_records_are_listed_merged_pruned_and_exported(tuned: tuple[Path, api.TuneReport], tmp_path: Path) -> None:
+    (summary,) = api.list_records(tuned[0])
+    assert (summary.core, sum(summary.statuses.values())) == ("cortex-m4", TRIALS)
+    other = tmp_path / "other.sqlite"
+    assert api.merge_records([tuned[0], tuned[0]], other) == TRIALS
+    assert api.merge_records([tuned[0]], other) == 0
+    (text,) = api.export_records(tmp_path / "tuned", other)
+    assert text == tmp_path / "tuned" / "cortex-m4" / "records.jsonl"
+    dropped = api.prune_records(other)
+    kept = RecordFile(other).read()
+    assert len(kept) == TRIALS - dropped == len(text.read_text().splitlines()) - 1
+    assert api.prune_records(other) == 0
+    assert api.list_records(other)[0].improved == summary.improved
+    from_text = tmp_path / "from-text.sqlite"
+    assert api.merge_records([text], from_text) == len(kept)
+
+
+def test_bad_input(int8_digits: Path, tmp_path: Path) -> None:
+    def refused(kind: type[EdgeTVMError], target: str = "cortex-m4", **options: object) -> None:
+        with pytest.raises(kind):
+            edgetvm.tune(int8_digits, target, records=tmp_path / "r.sqlite", **options)  # type: ignore[arg-type]
+
+    refused(DataError, trials=0)
+    refused(DataError, minutes=0)
+    refused(TargetError, objective="beauty")
+    refused(TargetError, target="generic-c")
+    with pytest.raises(EdgeTVMError, match="does not exist"):
+        api.list_records(tmp_path / "none.sqlite")
+
+
+def searched(layer: TuningTask, price: dict[str, float], limit: int) -> TaskSearch:
+    """A search whose candidates cost 1, but for what `price` says of numbers in them, to its end or `limit` trials."""
+    target = load_target("cortex-m4")
+    space = Space(layer, machine_for(target, "library"), {"dsp_unrolled": (16, 32, 128), "register_steps": (4,)})
+    search = TaskSearch(space, seed=3)
+    while not search.done and len(search.tried) < limit:
+        for candidate in search.propose(4):
+            names = [f"{name} {value}" for name, value in candidate.decision.items()]
+            cost = 100.0 + sum(price.get(name, 0.0) for name in names)
+            search.tell([record(decision=candidate.decision, cost=cost)])
+    return search
+
+
+def test_a_search_finds_the_number_that_helps_and_ends() -> None:
+    func, constants = conv_layer(channels=32, outputs=32)
+    task = TuningTask("ab" * 8, "layer", func, constants, "dsp_tile", 1)
+    assert schedule_kernel(func, machine_for(load_target("cortex-m4"), "library"), constants).rule == "dsp_tile"
+    search = searched(task, {"dsp_unrolled 128": -20.0}, 400)
+    assert search.done and search.best is not None
+    assert search.best[0]["dsp_unrolled"] == 128
+    assert "register_steps" not in search.space.moves  # `dsp_tile` has none
+    assert [decision for decision, _ in search.costs] == [
+        decision for decision, _ in searched(task, {"dsp_unrolled 128": -20.0}, 400).costs
+    ]
