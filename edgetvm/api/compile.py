@@ -11,7 +11,7 @@ from edgetvm.api.max_drop import Held, quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import options_of, pixel_input, quantize_to
-from edgetvm.api.schedule_model import ARENA_ALIGN, schedule_model
+from edgetvm.api.schedule_model import ARENA_ALIGN, schedule_model, with_small_kernels
 from edgetvm.codegen.assemble import VariantSchedule, assemble
 from edgetvm.codegen.build_package import PackageOptions, build_package
 from edgetvm.codegen.fit import check_ram
@@ -190,10 +190,12 @@ def compile(  # noqa: A001
                 if note is not None:
                     note(line)
         model_kernels = schedule_model(optimized, chosen, machines, optimize)
+        backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
+        small = [machine_for(kind, format, "size", Path(recipe) if recipe else None) for kind in kinds]
+        model_kernels = with_small_kernels(model_kernels, chosen, backend, machines, small)
         optimized, (scheduled, *others) = model_kernels.optimized, model_kernels.kernels
         recorded["records"] = tuned.digest(model_kernels.kernels) if use_records else None
         stages.begin()
-        backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
         better = zip(chosen.processor.variants, others, map(tvm_target, kinds[1:]), strict=True)
         variants = [VariantSchedule(*each) for each in better]
         align = ARENA_ALIGN[chosen.processor.os]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import tvm
+
 from edgetvm.codegen.assemble import constant_operands
 from edgetvm.codegen.choose_rows import choose_rows
 from edgetvm.codegen.fit import enough_ram
+from edgetvm.codegen.predict import least_kernels
 from edgetvm.codegen.program import Program, extract_program
 from edgetvm.passes.join_rows import Segment
 from edgetvm.passes.pipeline import OptimizedModel, with_rows
@@ -46,6 +49,26 @@ def schedule_model(
     if not rows and undecided == list(machines):
         return model
     return _schedule(with_rows(optimized, rows) if rows else optimized, machines)
+
+
+def with_small_kernels(
+    model: ScheduledModel,
+    target: Target,
+    compiler: tvm.target.Target,
+    machines: Sequence[Machine],
+    small: Sequence[Machine],
+) -> ScheduledModel:
+    """The kernels that take least scheduled for `small`, the machines as they are for size, the others kept.
+
+    `small_percent` of the recipe says how many; decisions about kernels are those of `machines`.
+    """
+    percent = machines[0].recipe.small_percent
+    if not percent:
+        return model
+    least = least_kernels(model.program, model.kernels[0], compiler, target.processor, percent)
+    decided = [replace(each, decisions=own.decisions) for each, own in zip(small, machines, strict=True)]
+    again = schedule_variants(model.optimized.module, decided, constant_operands(model.program), least)
+    return replace(model, kernels=[{**all_, **own} for all_, own in zip(model.kernels, again, strict=True)])
 
 
 def _schedule(optimized: OptimizedModel, machines: Sequence[Machine]) -> ScheduledModel:

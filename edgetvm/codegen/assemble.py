@@ -18,6 +18,7 @@ from edgetvm.codegen.order import order_calls
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
+from edgetvm.target.tvm_target import with_level
 from edgetvm.target.types import Variant
 
 
@@ -64,7 +65,7 @@ def assemble(
     def lower_one(kernel: str, symbol: str, schedule: ScheduledKernel, target: tvm.target.Target) -> LoweredKernel:
         nodes = next((call.nodes for call in program.calls if call.kernel == kernel), ())
         place = f"node '{nodes[0]}'" if nodes else f"kernel {kernel}"
-        return lower(symbol, schedule.func, target, place=place)
+        return lower(symbol, schedule.func, with_level(target, schedule.llvm_level), place=place)
 
     own, names = _own_kernels(order, symbols, scheduled, variants)
     with ThreadPoolExecutor() as pool:

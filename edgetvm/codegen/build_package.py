@@ -64,7 +64,7 @@ def build_package(
             files: dict[str, str | bytes] = dict(source_files(code, tvm_target))
             sizes = measure(code, None, target, work, model.name)
         else:
-            own, runtime = compile_objects(code, tvm_target, target, work, options.libc)
+            own, runtime = compile_objects(code, target, work, options.libc)
             files = _binaries(code, own, runtime, target, options, work)
             sizes = measure(code, [*own, *runtime], target, work, model.name)
         files |= _texts(code, target, options.form)

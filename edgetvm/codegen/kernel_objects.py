@@ -19,7 +19,7 @@ from edgetvm.target.zig import writable
 MOST_BYTES = 256_000_000  # of kept objects; the oldest go first
 
 
-def kernel_objects(kernels: Sequence[LoweredKernel], target: tvm.target.Target, work: Path) -> list[Path]:
+def kernel_objects(kernels: Sequence[LoweredKernel], work: Path) -> list[Path]:
     """The object of each kernel, in `work`; only those are compiled that were not compiled before.
 
     Raises UnsupportedError that names the node of a kernel for which TVM has no code.
@@ -31,9 +31,9 @@ def kernel_objects(kernels: Sequence[LoweredKernel], target: tvm.target.Target, 
 
     def make(number: int) -> None:
         kernel, own = kernels[number], objects[number]
-        entry = store / f"{_key(kernel, target)}.o"
+        entry = store / f"{_key(kernel)}.o"
         if not _copied(entry, own):
-            build([kernel], target).write_to_file(str(own))
+            build([kernel], kernel.target).write_to_file(str(own))
             _keep(own, entry)
 
     share_out(len(kernels), make)
@@ -56,8 +56,8 @@ def prune(files: Iterable[Path], most_bytes: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def _key(kernel: LoweredKernel, target: tvm.target.Target) -> str:
-    parts = (version("apache-tvm"), str(target), str(tvm.ir.save_json(kernel.func)))
+def _key(kernel: LoweredKernel) -> str:
+    parts = (version("apache-tvm"), str(tvm.ir.save_json(kernel.func)))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -40,6 +40,11 @@ class LoweredKernel:
     returns_status: bool
     place: str
 
+    @property
+    def target(self) -> tvm.target.Target:
+        """What it was lowered for."""
+        return self.func.attrs["target"]
+
 
 def _passes(func: tirx.PrimFunc) -> list[tvm.transform.Pass]:
     s, x = s_tir.transform, tirx.transform

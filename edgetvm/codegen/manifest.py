@@ -12,15 +12,14 @@ from pathlib import Path
 from edgetvm.codegen.arena_blocks import arena_blocks
 from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.codegen.predict import predicted_instructions
 from edgetvm.codegen.program import Call, Program
-from edgetvm.cost.operations import count_operations
 from edgetvm.passes.dead_channels.remove import DeadChannels
 from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.types import Target
 
 FORMAT_VERSION = 1
-ACCUMULATING = ("aarch64", "arm", "thumb")  # architectures whose products of integers are added as they are made
 TOOLS = ("edgetvm", "apache-tvm", "apache-tvm-ffi", "onnx", "ziglang")
 
 
@@ -41,9 +40,6 @@ def make_manifest(
     what a quantized model computes in float, None for a float model; `dead` the channels that were removed.
     """
 
-    vector_bytes = 0 if options["format"] == "c" else target.processor.vector_bytes
-    accumulates = target.processor.arch in ACCUMULATING
-
     def listed(kernels: Sequence[LoweredKernel]) -> list[dict[str, object]]:
         return [
             {
@@ -51,7 +47,7 @@ def make_manifest(
                 "rule": rules[kernel.name].rule,
                 "workspace_bytes": sum(kernel.workspaces),
                 "decisions": [dict(task.decision) for task in rules[kernel.name].tasks if task.decision is not None],
-                "predicted_instructions": round(count_operations(kernel.func, vector_bytes, accumulates).instructions),
+                "predicted_instructions": round(predicted_instructions(kernel, target.processor)),
             }
             for kernel in kernels
         ]

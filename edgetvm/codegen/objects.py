@@ -13,8 +13,7 @@ from edgetvm.codegen.kernel_objects import kernel_objects
 from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
-from edgetvm.target.tvm_target import tvm_target
-from edgetvm.target.types import Target, Variant
+from edgetvm.target.types import Target
 from edgetvm.target.zig import run_zig
 
 
@@ -39,9 +38,7 @@ def source_files(code: ModelCode, target: tvm.target.Target) -> dict[str, str]:
     }
 
 
-def compile_objects(
-    code: ModelCode, compiler: tvm.target.Target, target: Target, work: Path, libc: str | None
-) -> tuple[list[Path], list[Path]]:
+def compile_objects(code: ModelCode, target: Target, work: Path, libc: str | None) -> tuple[list[Path], list[Path]]:
     """Compile into `work`; gives the objects of the model (kernels, entry, weights) and those of the runtime."""
     assembler, blob = emit_weights_binary(code)
     sources = work / "src"
@@ -54,9 +51,7 @@ def compile_objects(
     }
     for name, content in files.items():
         (sources / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    objects = kernel_objects(code.kernels, compiler, work)
-    for entry in code.variants:
-        objects += kernel_objects(entry.kernels, variant_target(target, entry.variant), work)
+    objects = kernel_objects(code.all_kernels, work)
     roots = [kernel.name for kernel in code.all_kernels]
     kernels = [link_relocatable(objects, work / f"{code.name}_kernels.o", roots)] if objects else []
     include = runtime_dir() / "include"
@@ -65,11 +60,6 @@ def compile_objects(
     flags = ["-O2", "-DEDGETVM_THREADS"] if target.is_linux else ["-Os"]
     runtime = compile_sources(runtime_sources(target), work, target, include_dirs=[include], flags=flags, libc=libc)
     return [*kernels, *glue], runtime
-
-
-def variant_target(target: Target, variant: Variant) -> tvm.target.Target:
-    """The TVM target of cores that have `variant`."""
-    return tvm_target(target.with_variant(variant))
 
 
 def link_relocatable(objects: list[Path], out: Path, roots: Sequence[str] = ()) -> Path:

@@ -82,7 +82,10 @@ def schedule_module(
 
 def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     """Schedule one PrimFunc by the first rule that fits; stage by stage or part by part if it has several."""
-    func = scalars_as_rows(func)
+    return replace(_schedule_parts(scalars_as_rows(func), machine, constants), llvm_level=machine.recipe.llvm_level)
+
+
+def _schedule_parts(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     if STAGES in func.attrs:
         return schedule_rows(func, machine, constants, schedule_kernel)
     if parts := split_concat(func):

@@ -57,7 +57,7 @@ def join_parts(
     joined = joined.with_attrs({"global_symbol": "main", "tirx.noalias": noalias})
     rules = dict.fromkeys(kernel.rule for kernel in kernels)
     tasks = tuple(task for kernel in kernels for task in kernel.tasks)
-    return ScheduledKernel(joined, "+".join(rules), packing, func, tasks=tasks)
+    return ScheduledKernel(joined, "+".join(rules), packing, func, tasks=tasks, llvm_level=kernels[0].llvm_level)
 
 
 def _kernel(func: tirx.PrimFunc, part: Part) -> tirx.PrimFunc:

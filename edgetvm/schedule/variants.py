@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 import tvm
@@ -21,16 +21,19 @@ LANES = 4
 
 
 def schedule_variants(
-    module: tvm.IRModule, machines: Sequence[Machine], constants: Mapping[str, Constants]
+    module: tvm.IRModule,
+    machines: Sequence[Machine],
+    constants: Mapping[str, Constants],
+    names: Container[str] | None = None,
 ) -> list[dict[str, ScheduledKernel]]:
-    """Schedule every PrimFunc of `module` for each machine, the least first.
+    """Schedule every PrimFunc of `module`, or those of `names`, for each machine, the least first.
 
     A kernel that is no other than on the machine before is that machine's, the same object.
     """
     kernels: list[dict[str, ScheduledKernel]] = [{} for _ in machines]
     for variable, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            name = variable.name_hint
+        name = variable.name_hint
+        if isinstance(func, tirx.PrimFunc) and (names is None or name in names):
             for each, kernel in zip(kernels, schedule_alike(func, machines, constants.get(name, {})), strict=True):
                 each[name] = kernel
     return kernels

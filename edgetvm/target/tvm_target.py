@@ -40,6 +40,13 @@ def tvm_target(target: Target) -> tvm.target.Target:
     return tvm.target.Target(_llvm_config(processor, processor.features))
 
 
+def with_level(target: tvm.target.Target, level: int) -> tvm.target.Target:
+    """The TVM target whose kernels LLVM optimizes as far as `level`, 1 to 3; 0 and C text leave it as it is."""
+    if level == 0 or target.kind.name != "llvm":
+        return target
+    return tvm.target.Target({**target.export(), "opt-level": level})
+
+
 def tuned(processor: Processor) -> Processor:
     """The core by whose model LLVM is to order the code of `processor`, without what that one has more."""
     cpu, without = _tuning().get(processor.cpu, (processor.cpu, ()))

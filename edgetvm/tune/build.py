@@ -20,6 +20,7 @@ from edgetvm.oracle.loops import written_params
 from edgetvm.schedule.apply import schedule_kernel
 from edgetvm.schedule.decision import apply_decision, decision_text
 from edgetvm.schedule.recipe import Machine
+from edgetvm.target.tvm_target import with_level
 from edgetvm.tune.types import Candidate, Trial
 
 
@@ -49,10 +50,11 @@ class Builder:
     def _make(self, candidate: Candidate, inputs: dict[int, np.ndarray], work: Path, number: int) -> dict[str, object]:
         task = candidate.task
         scheduled = schedule_kernel(task.func, apply_decision(self.machine, candidate.decision), task.constants)
-        kernel = lower(symbol_of(candidate), scheduled.func, self.compiler, place=task.kernel)
+        compiler = with_level(self.compiler, scheduled.llvm_level)
+        kernel = lower(symbol_of(candidate), scheduled.func, compiler, place=task.kernel)
         folder = work / str(number)
         folder.mkdir()
-        kernel_objects([kernel], self.compiler, folder)
+        kernel_objects([kernel], folder)
         for position, packing in scheduled.packing.items():
             np.save(folder / f"{position}.npy", packing.pack(inputs[position]))
         return {"scratch": kernel.workspaces, "status": kernel.returns_status, "packed": list(scheduled.packing)}

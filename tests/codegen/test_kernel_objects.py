@@ -43,7 +43,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def objects(kernels: list[LoweredKernel], target: tvm.target.Target, folder: Path) -> list[bytes]:
     folder.mkdir()
-    return [path.read_bytes() for path in kernel_objects(kernels, target, folder)]
+    return [path.read_bytes() for path in kernel_objects(kernels, folder)]
 
 
 def test_what_is_known_is_not_compiled_again(compiled: list[str], tmp_path: Path) -> None:
