@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
@@ -23,6 +23,7 @@ from edgetvm.schedule.rules.dsp_words import (
     loads_of,
     runs_on,
 )
+from edgetvm.schedule.types import Tiles, TileSize, pick
 
 WORD_BYTES = 4
 REGISTERS = 13  # of 16: without stack pointer, program counter and one that LLVM moves values by
@@ -45,7 +46,7 @@ class Tile:
 class DspPlan:
     """The kernel, where its activations and weights are read, and how many rows of outputs a copy is for.
 
-    `bits` are those of a weight in memory.
+    `bits` are those of a weight in memory, `tiles` what the tile was chosen from.
     """
 
     kernel: DotKernel
@@ -54,6 +55,11 @@ class DspPlan:
     words: Words
     band: int
     bits: int = 8
+    tiles: Tiles = field(default_factory=dict, compare=False)
+
+    @property
+    def size(self) -> TileSize:
+        return TileSize(self.tile.pixels, self.tile.channels)
 
     def weight_words(self, groups: int, channels: int) -> int:
         """Words of weights of so many groups and channels."""
@@ -123,7 +129,12 @@ def plan_of(kernel: DotKernel, machine: Machine, nibbles: bool = False) -> DspPl
     tiles = [tile for tile in tiles if tile.channels <= kernel.channels]
     plans = [DspPlan(kernel, machine, tile, words, 1) for tile in tiles for words in _ways(kernel, image, tile)]
     narrow = [replace(plan, bits=NIBBLE) for plan in plans] if nibbles else []
-    plan = _widened(min([plan for plan in narrow if plan.whole_words] or plans, key=cost_of), plans)
+    fitting = [plan for plan in narrow if plan.whole_words] or plans
+    costs = _costs(fitting)
+    size = pick(costs, machine.tile)
+    fixed = machine.tile in costs
+    best = min((plan for plan in fitting if plan.size == size), key=cost_of)
+    plan = replace(_widened(best, [plan for plan in plans if plan.size == size or not fixed]), tiles=costs)
     if image is None:
         return replace(plan, kernel=fold_rows(kernel, plan.tile.pixels))
     if not plan.words.copied:
@@ -131,6 +142,14 @@ def plan_of(kernel: DotKernel, machine: Machine, nibbles: bool = False) -> DspPl
     band = band_of(kernel, machine, image)
     plan = replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
     return plan if plan.whole_words else plan_of(kernel, machine)
+
+
+def _costs(plans: Iterable[DspPlan]) -> dict[TileSize, float]:
+    """What each tile costs in its best plan."""
+    costs: dict[TileSize, float] = {}
+    for plan in plans:
+        costs[plan.size] = min(cost_of(plan), costs.get(plan.size, math.inf))
+    return costs
 
 
 def _widened(best: DspPlan, plans: list[DspPlan]) -> DspPlan:

@@ -47,7 +47,7 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     func = tirx.PrimFunc(params, code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    return Loops(func, {**as_bytes, position: plan.packing})
+    return Loops(func, {**as_bytes, position: plan.packing}, tiles=plan.tiles)
 
 
 @dataclass(frozen=True)
