@@ -20,8 +20,8 @@ from edgetvm.schedule.rules.helium_instructions import (
     add_saturating,
     even_and_odd,
     multiply_every_other,
-    narrow,
-    requantize,
+    narrow_half,
+    requantize_half,
 )
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
@@ -134,8 +134,9 @@ class HeliumDepthwiseWriter:
         """Those of one vector of sums."""
         if isinstance(operand, int):
             return constant(operand, "int32", WORDS)
-        row = self.rows.of(self.packed[operand.source])
-        return self.code.let("o", load(row, block * self.blocks.width + WORDS * sums, WORDS))
+        width = self.blocks.width
+        own = self.code.view("op", self.rows.of(self.packed[operand.source]), block * width, width)
+        return self.code.let("o", load(own, WORDS * sums, WORDS))
 
     def _sums(self, x: tirx.Buffer, origin: Offset, block: Offset) -> list[tirx.Expr]:
         """The sums of one pixel, whose window begins at `origin`."""
@@ -167,17 +168,19 @@ class HeliumDepthwiseWriter:
     def _codes(self, sums: list[tirx.Expr], block: Offset) -> tirx.Expr:
         """The codes of a block in the order of its channels."""
         narrowed, requantized = self.epilogue.narrowed, self.epilogue.requantized
-        values = []
+        halves: list[tirx.Expr] = []
         for n, total in enumerate(sums):
             multiplier, shift = self._constants(requantized.multiplier, block, n), requantized.shift
             places = shift if isinstance(shift, int) else self._constants(shift, block, n)
-            values.append(self.code.let("r", requantize(total, multiplier, places)))
-        words = [narrow(*values[n : n + 2]) for n in range(0, len(values), 2)]
+            lower = halves.pop() if n % 2 else None
+            halves.append(self.code.let("r", requantize_half(total, multiplier, places, lower)))
         if narrowed.zero:
-            words = [add_saturating(word, constant(narrowed.zero, "int16", 8)) for word in words]
-        result, dtype = (narrow(*words), "int8") if len(words) == 2 else (words[0], "int16")
-        if len(words) == 1 or narrowed.low > -128:
+            halves = [add_saturating(half, constant(narrowed.zero, "int16", 8)) for half in halves]
+        result, dtype = halves[0], "int16"
+        if len(halves) == 2:
+            result, dtype = narrow_half(halves[1], narrow_half(halves[0])), "int8"
+        if len(halves) == 1 or narrowed.low > -128:
             result = tirx.max(result, constant(narrowed.low, dtype, self.blocks.width))
-        if len(words) == 1 or narrowed.high < 127:
+        if len(halves) == 1 or narrowed.high < 127:
             result = tirx.min(result, constant(narrowed.high, dtype, self.blocks.width))
         return tirx.Cast(f"int8x{self.blocks.width}", result)

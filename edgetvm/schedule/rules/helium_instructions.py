@@ -43,30 +43,27 @@ def requantize(total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int) 
     return _call("int32x4", "vshl.vector", high, left, *map(_int32, (0, 1, 0)))  # not saturating, rounding, signed
 
 
-def requantize_half(total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int) -> tirx.Expr:
-    """The same, saturated to the lower halves of four words: vqrshrnb. The upper halves hold anything."""
-    if isinstance(shift, int) and shift - WORD_SHIFT <= MOST_NARROWING_SHIFT:
-        high = _call("int32x4", "vqdmulh", total, multiplier)
-        flags = map(_int32, (shift - WORD_SHIFT, 1, 1, 0, 0, 0))  # saturating, rounding, signed, to lower halves
-        return _call("int16x8", "vshrn", tirx.reinterpret("int16x8", high), high, *flags)
-    return narrow_half(requantize(total, multiplier, shift))
+def requantize_half(
+    total: tirx.Expr, multiplier: tirx.Expr, shift: tirx.Expr | int, lower: tirx.Expr | None = None
+) -> tirx.Expr:
+    """The same, saturated to halves of the words as by `narrow_half`: vqrshrnb, vqrshrnt."""
+    if not isinstance(shift, int) or shift - WORD_SHIFT > MOST_NARROWING_SHIFT:
+        return narrow_half(requantize(total, multiplier, shift), lower)
+    high = _call("int32x4", "vqdmulh", total, multiplier)
+    result = tirx.reinterpret("int16x8", high) if lower is None else lower
+    flags = map(_int32, (shift - WORD_SHIFT, 1, 1, 0, 0, lower is not None))  # saturating, rounding, signed
+    return _call("int16x8", "vshrn", result, high, *flags)
 
 
-def narrow_half(vector: tirx.Expr) -> tirx.Expr:
-    """Every lane saturated to its own lower half: vqmovnb. The upper halves hold anything."""
+def narrow_half(vector: tirx.Expr, lower: tirx.Expr | None = None) -> tirx.Expr:
+    """Every lane saturated to half of its size: vqmovnb, vqmovnt.
+
+    It becomes the upper half of its own lane in `lower`, or without that the lower half below anything.
+    """
     lanes = 2 * lanes_of(vector)
     dtype = f"int{VECTOR_BITS // lanes}x{lanes}"
-    return _call(dtype, "vqmovn", tirx.reinterpret(dtype, vector), vector, *map(_int32, (0, 0, 0)))
-
-
-def narrow(even: tirx.Expr, odd: tirx.Expr) -> tirx.Expr:
-    """Two vectors as one with lanes of half the size, saturated, in turn from the first and the second."""
-    lanes = 2 * lanes_of(even)
-    dtype = f"int{VECTOR_BITS // lanes}"
-    result = constant(0, dtype, lanes)
-    for top, part in enumerate((even, odd)):
-        result = _call(f"{dtype}x{lanes}", "vqmovn", result, part, *map(_int32, (0, 0, top)))
-    return result
+    result = tirx.reinterpret(dtype, vector) if lower is None else lower
+    return _call(dtype, "vqmovn", result, vector, *map(_int32, (0, 0, lower is not None)))
 
 
 def add_saturating(a: tirx.Expr, b: tirx.Expr) -> tirx.Expr:
