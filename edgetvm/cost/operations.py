@@ -17,13 +17,17 @@ from tvm import tirx
 from tvm.ir import TensorLoad
 from tvm.target.codegen import llvm_get_intrinsic_name
 
+from edgetvm.cost.conditions import share
+
 LOOP = 2.0  # to step and to branch
 LIBRARY = 30.0  # a function of the mathematical library, per element
 DIVISION = 8.0  # per register
+WORD_BITS = 32
 _ADDRESS = frozenset(("prim.address_of", "tirx.address_of"))
 _FREE_CALLS = frozenset(("prim.reinterpret", "tirx.reinterpret"))
 _EXTERN = frozenset(f"tirx.call{pure}_extern" for pure in ("", "_pure"))
 _LIBRARY_INTRINSICS = frozenset(f"llvm.{name}" for name in ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos"))
+_SCATTER = "llvm.arm.mve.vstr.scatter.offset"
 _BARRIERS = frozenset({"llvm.fake.use"})  # orders loads, and is no instruction
 _DIVISIONS = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
 _BINARY = (
@@ -53,7 +57,7 @@ def count_operations(func: tirx.PrimFunc, vector_bytes: int, accumulates: bool) 
 
     `accumulates` tells that products of integers are added by the instruction that makes them, as on Arm.
     """
-    counter = _Counter(vector_bytes, accumulates)
+    counter = _Counter(vector_bytes, accumulates, not func.attrs.get("tirx.noalias", True))
     counter.statement(func.body)
     return Operations(**counter.found)
 
@@ -61,7 +65,8 @@ def count_operations(func: tirx.PrimFunc, vector_bytes: int, accumulates: bool) 
 class _Counter:
     """Walks a function. `times[n]` is how often code inside the n-th loop runs."""
 
-    def __init__(self, vector_bytes: int, accumulates: bool) -> None:
+    def __init__(self, vector_bytes: int, accumulates: bool, overlaps: bool) -> None:
+        self.overlaps = overlaps  # stores may change whatever is read
         self.vector_bytes = vector_bytes
         self.accumulates = accumulates
         self.times = [1.0]
@@ -71,6 +76,8 @@ class _Counter:
         self.shared: dict[object, int] = {}  # of an expression that was counted: in which loop it changes
         self.stored: list[set[int]] = [set()]  # buffers written in each loop
         self.known: list[set[object]] = [set()]  # loads done in each loop
+        self.extents: dict[tirx.Var, int] = {}
+        self.conditions: list[tirx.Expr] = []  # that hold where the statement at hand runs
         self.found = dict.fromkeys(("compute", "loads", "stores", "control"), 0.0)
 
     def statement(self, node: tirx.Stmt) -> None:
@@ -84,9 +91,9 @@ class _Counter:
         elif kind is tirx.IfThenElse:
             self._expression(node.condition)
             self._add("control", 1, len(self.times) - 1)
-            self.statement(node.then_case)
+            self._branch(node.condition, node.then_case)
             if node.else_case is not None:
-                self.statement(node.else_case)
+                self._branch(tirx.Not(node.condition), node.else_case)
         elif kind is tirx.AttrStmt:
             self.statement(node.body)
         elif kind is tirx.Bind:
@@ -102,10 +109,29 @@ class _Counter:
         elif kind is tirx.Evaluate:
             self._expression(node.value)
 
+    def _branch(self, condition: tirx.Expr, node: tirx.Stmt) -> None:
+        """Statements that run where a condition holds: always, if it is not known how often."""
+        times, shared, known = self.times[-1], dict(self.shared), set(self.known[-1])
+        part = share(condition, self.conditions, self.extents)
+        self.times[-1] *= 1.0 if part is None else part
+        self.conditions.extend([] if part is None else [condition])
+        self.statement(node)
+        if part is not None:
+            self.conditions.pop()
+        self.times[-1], self.shared, self.known[-1] = times, shared, known
+
     def _loop(self, node: tirx.For) -> None:
         extent = float(node.extent.value) if isinstance(node.extent, tirx.IntImm) else 1.0
         stored: set[int] = set()
         tvm_ffi.structural_walk(node.body, (tirx.BufferStore, lambda store: stored.add(self._root(store.buffer))))
+        stored -= self.registers
+
+        def scatter(statement: tirx.Evaluate) -> None:
+            if isinstance(statement.value, tvm.ir.Call) and _intrinsic(statement.value) == _SCATTER:
+                stored.add(self._root(statement.value.args[1].args[0].source))
+
+        tvm_ffi.structural_walk(node.body, (tirx.Evaluate, scatter))
+        self.extents[node.loop_var] = int(extent)
         self.times.append(self.times[-1] * extent)
         self.stored.append(stored)
         self.known.append(set())
@@ -149,7 +175,7 @@ class _Counter:
         if root in self.registers:
             return last
         level = max(self._level(node.indices), self.depth.get(hash(node.source), 0))
-        while level < last and any(root in stored for stored in self.stored[level + 1 :]):
+        while level < last and any(stored if self.overlaps else root in stored for stored in self.stored[level + 1 :]):
             level += 1
         same = _structure(node)
         if same not in self.known[level]:
@@ -167,7 +193,11 @@ class _Counter:
             return 0.0
         registers = self._registers(node)
         if kind is tirx.Cast:
-            return 0.0 if _widens(node) else max(registers, self._registers(node.value))
+            return 0.0 if _widens(node) or _is_read_so(node) else max(registers, self._registers(node.value))
+        if _type(str(node.ty.dtype))[1] == 1 and _is_part(kind, node):
+            return 0.0
+        if kind is tirx.Mul and _is_long(node):
+            return 1.0
         if kind is tirx.Shuffle:
             return 0.0 if _is_piece(node) else registers
         if kind is tirx.Add and self.accumulates and type(node.b) in (tirx.Mul, tvm.ir.Call):
@@ -228,6 +258,29 @@ def _widens(node: tirx.Cast) -> bool:
     bits, lanes, integer = _type(str(node.ty.dtype))
     narrow, _, was_integer = _type(str(node.value.ty.dtype))
     return lanes > 1 and integer and was_integer and bits > narrow
+
+
+def _is_read_so(node: tirx.Cast) -> bool:
+    """Whether one integer becomes another: loads widen it, stores cut it, products take it as it is."""
+    (_, lanes, integer), (_, _, was_integer) = _type(str(node.ty.dtype)), _type(str(node.value.ty.dtype))
+    return lanes == 1 and integer and was_integer
+
+
+def _is_part(kind: type, node: tirx.Expr) -> bool:
+    """Whether the operation on single elements is part of the instruction around it or in it.
+
+    These are the high word of a product, the second bound of a clamp with the shift before it, and the rotation of what
+    is widened.
+    """
+    if kind is tirx.RShift:
+        return _is_long(node) and isinstance(node.b, tirx.IntImm) and int(node.b.value) >= WORD_BITS
+    if kind is tirx.Max:
+        return isinstance(node.a, tirx.Min)
+    return kind is tvm.ir.Call and _intrinsic(node).startswith("llvm.fshr")
+
+
+def _is_long(node: tirx.Expr) -> bool:
+    return _type(str(node.ty.dtype)) == (2 * WORD_BITS, 1, True)
 
 
 def _is_piece(node: tirx.Shuffle) -> bool:
