@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
 import numpy as np
 
+from edgetvm.schedule.recipe import machine_for
+from edgetvm.target.load import load_target
 from tests.schedule.fenced import Fenced, run_fenced
 from tests.schedule.int8_layers import Layer
 from tests.schedule.kernels import schedule
 from tests.schedule.test_dot_tile import sums_nothing
+
+
+@contextmanager
+def optimizing(target: str, optimize: str, **recipe: int) -> Iterator[None]:
+    """Kernels are scheduled by the recipe of `target` for size or speed, and by the numbers `recipe`."""
+    machine = machine_for(load_target(target), "library", optimize)
+    machine = replace(machine, recipe=replace(machine.recipe, **recipe))
+    with patch("tests.schedule.kernels.machine", lambda _: machine):
+        yield
 
 
 class AllLeast(Layer):

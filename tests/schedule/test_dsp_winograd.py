@@ -17,7 +17,7 @@ from edgetvm.schedule.rules.dsp_winograd_plan import DspWinogradPlan, plans_of
 from edgetvm.schedule.types import Tiles, TileSize
 from edgetvm.target.load import load_target
 from tests.schedule.assembly import instructions
-from tests.schedule.exact_layers import check_layers
+from tests.schedule.exact_layers import check_layers, optimizing
 from tests.schedule.int8_layers import EPILOGUES, Layer
 from tests.schedule.kernels import Scheduled, schedule
 from tests.schedule.reference import Window
@@ -47,14 +47,6 @@ class Extreme(Layer):
 
 
 @contextmanager
-def optimizing(optimize: str, **recipe: int) -> Iterator[None]:
-    machine = machine_for(load_target(TARGET), "library", optimize)
-    machine = replace(machine, recipe=replace(machine.recipe, **recipe))
-    with patch("tests.schedule.kernels.machine", lambda _: machine):
-        yield
-
-
-@contextmanager
 def planned(choice: int, scratch: int) -> Iterator[None]:
     """Whatever it costs, plan number `choice` of those with so many bytes of scratch."""
 
@@ -63,12 +55,12 @@ def planned(choice: int, scratch: int) -> Iterator[None]:
         return plans[choice % len(plans)], {}
 
     chosen = patch("edgetvm.schedule.rules.dsp_winograd.choose_plan", choose)
-    with optimizing("speed", winograd_bytes=scratch), chosen:
+    with optimizing(TARGET, "speed", winograd_bytes=scratch), chosen:
         yield
 
 
 def scheduled(layer: Layer, optimize: str = "speed", **recipe: int) -> Scheduled:
-    with optimizing(optimize, **recipe):
+    with optimizing(TARGET, optimize, **recipe):
         return schedule(layer.body, layer.inputs(), TARGET)
 
 
@@ -143,7 +135,7 @@ def test_law_scratch_is_bounded() -> None:
     def keep(kernel: DotKernel, machine: Machine) -> None:
         found.extend(plans_of(kernel, machine))
 
-    with patch("edgetvm.schedule.rules.dsp_winograd.choose_plan", keep), optimizing("speed"):
+    with patch("edgetvm.schedule.rules.dsp_winograd.choose_plan", keep), optimizing(TARGET, "speed"):
         layer = Layer((1, 48, 96, 32), 8, SAME, "requantize")
         schedule(layer.body, layer.inputs(), TARGET)
     assert found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from tvm import tirx
 
@@ -14,69 +15,61 @@ REGISTERS = 14  # of 16: without stack pointer and program counter
 ADDRESSES = 2
 
 
-def block_sizes(columns: int) -> list[tuple[int, int]]:
+def block_sizes(rows: int, columns: int) -> list[tuple[int, int]]:
     """(rows, columns) of every block that the registers hold: sums, what stays of a step, and the two that pass."""
-    sizes = [(r, c) for r in range(1, REGISTERS) for c in range(1, columns + 1) if r * c < REGISTERS]
+    sizes = [(r, c) for r in range(1, min(rows, REGISTERS) + 1) for c in range(1, min(columns, REGISTERS) + 1)]
     return [(r, c) for r, c in sizes if r * c + min(r, c) + PAIR + ADDRESSES <= REGISTERS]
 
 
-def step_cost(rows: int, columns: int) -> int:
-    """Instructions of one step: products, and loads of two words."""
-    return rows * columns + -(-rows // PAIR) + -(-columns // PAIR)
+def step_cost(rows: int, columns: int, apart: int = 1) -> int:
+    """Instructions of one step: products, and loads of two words, or of single ones that are `apart` in x."""
+    return rows * columns + (-(-rows // PAIR) if apart == 1 else rows) + -(-columns // PAIR)
 
 
 @dataclass(frozen=True)
-class WordBlock:
-    """`rows` by `columns` of sums over `steps` words, some `unrolled` in one body.
+class Block:
+    """`rows` by `columns` of sums.
 
-    A step reads `rows` neighbouring words of x, `pitch` behind those of the step before, and `columns` of w. The fewer
-    ones stay in registers while the others pass, two with one load.
+    A step reads a word of each row of x, `apart` words from one to the next, and as many neighbouring words of w as
+    there are columns. The fewer ones stay in registers while the others pass, two with one load.
     """
 
     code: Code
     rows: int
     columns: int
-    steps: int
-    pitch: int
-    unrolled: int
+    apart: int = 1
 
-    def write(self, x: tirx.Buffer, w: tirx.Buffer) -> list[list[tirx.Expr]]:
-        """The loops; gives the sums of each row."""
+    def place(self, row: int, column: int) -> list[tirx.Expr]:
+        """That of a sum."""
+        return [number(row * self.columns + column)]
+
+    def step(
+        self, acc: tirx.Buffer, x: tirx.Buffer, x_at: Offset, w: tirx.Buffer, w_at: Offset, first: bool = False
+    ) -> None:
+        """Two products for every sum, which are all that there is after the `first` step."""
+        rows = [(x, x_at + row * self.apart) for row in range(self.rows)]
+        columns = [(w, w_at + column) for column in range(self.columns)]
+        by_row = self.rows < self.columns
+        few, many = (rows, columns) if by_row else (columns, rows)
+        stay = [self.code.let("a", load(*word)) for word in few]
+        for begin in range(0, len(many), PAIR):
+            passing = [self.code.let("b", load(*word)) for word in many[begin : begin + PAIR]]
+            for (i, other), (j, kept) in product(enumerate(passing, begin), enumerate(stay)):
+                at = self.place(j, i) if by_row else self.place(i, j)
+                sums = first_product(kept, other) if first else multiply_pairs(tirx.BufferLoad(acc, at), kept, other)
+                self.code.add(tirx.BufferStore(acc, sums, at))
+            self.code.add(tirx.Evaluate(wait_for(tirx.BufferLoad(acc, at))))
+
+    def sums(self, x: tirx.Buffer, w: tirx.Buffer, steps: int, pitch: int, unrolled: int) -> list[list[tirx.Expr]]:
+        """The sums of each row over `steps` words that are `pitch` apart in x, so many unrolled in one body."""
         code = self.code
         acc = code.array("acc", self.rows * self.columns, "int32", "local")
-        looped = self.steps > self.unrolled
+        looped = steps > unrolled
         if looped:
             for i in range(self.rows * self.columns):
                 code.add(tirx.BufferStore(acc, number(0), [number(i)]))
-        with code.loop("k", self.steps // self.unrolled) as k:
-            for n in range(self.unrolled):
-                step = k * self.unrolled + n
-                self._step(acc, (x, step * self.pitch), (w, step * self.columns), first=not looped and n == 0)
-        places = [[[number(self._at(r, c))] for c in range(self.columns)] for r in range(self.rows)]
-        return [[tirx.BufferLoad(acc, place) for place in row] for row in places]
-
-    def _at(self, row: int, column: int) -> int:
-        return row * self.columns + column
-
-    def _step(
-        self, acc: tirx.Buffer, x: tuple[tirx.Buffer, Offset], w: tuple[tirx.Buffer, Offset], first: bool
-    ) -> None:
-        by_row = self.rows < self.columns
-        (kept, passing), (held, moved) = (
-            ((self.rows, self.columns), (x, w)) if by_row else ((self.columns, self.rows), (w, x))
-        )
-        stay = [self.code.let("a", load(held[0], held[1] + i)) for i in range(kept)]
-        for begin in range(0, passing, PAIR):
-            some = range(begin, min(begin + PAIR, passing))
-            read = [self.code.let("b", load(moved[0], moved[1] + i)) for i in some]
-            place = [number(0)]
-            for i, value in zip(some, read, strict=True):
-                for j, other in enumerate(stay):
-                    place = [number(self._at(j, i) if by_row else self._at(i, j))]
-                    sums = (
-                        first_product(other, value)
-                        if first
-                        else multiply_pairs(tirx.BufferLoad(acc, place), other, value)
-                    )
-                    self.code.add(tirx.BufferStore(acc, sums, place))
-            self.code.add(tirx.Evaluate(wait_for(tirx.BufferLoad(acc, place))))
+        with code.loop("k", steps // unrolled) as k:
+            for n in range(unrolled):
+                at = k * unrolled + n
+                self.step(acc, x, at * pitch, w, at * self.columns, first=not looped and n == 0)
+        return [[tirx.BufferLoad(acc, self.place(r, c)) for c in range(self.columns)] for r in range(self.rows)]

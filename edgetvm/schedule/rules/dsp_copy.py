@@ -68,7 +68,7 @@ class Copy:
         code, words, depth = self.code, self.words, self.kernel.depth
         if words.quads:
             with code.loop("g", depth // GROUP) as g:
-                place = at + (g * words.pixels + first) * PAIR
+                place = at + g * (words.pixels * PAIR) + first * words.pixel
                 self._quads(start + g * GROUP, step, count, place)
             return
         if words.depth == depth == step:
@@ -83,8 +83,8 @@ class Copy:
 
         def move(p: Offset) -> None:
             word = code.let("q", tirx.reinterpret("int32", load(self.source, start + p * step, GROUP)))
-            code.add(store(self.target, place + p * PAIR, widen_even(word)))
-            code.add(store(self.target, place + p * PAIR + 1, widen_odd(word)))
+            code.add(store(self.target, place + p * self.words.pixel, widen_even(word)))
+            code.add(store(self.target, place + p * self.words.pixel + self.words.half, widen_odd(word)))
 
         _unrolled(code, count, move)
 

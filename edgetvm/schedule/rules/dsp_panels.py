@@ -21,7 +21,8 @@ class DspPanels:
     `quads` activations are widened from words of bytes as weights are; without, they follow one another in 16 bits.
     With `taps_last` groups are in the order ``I, C / 4, J``.
 
-    `bits` of a weight: with 16 a group is two words. With 4 it is half of one: of
+    `bits` of a weight: with 16 a group is two words; with `apart` the first of all channels of a block precede the
+    second ones. With 4 it is half of one: of
     every four pairs that follow one another, pair j has nibble j of each half of a word.
     """
 
@@ -32,13 +33,13 @@ class DspPanels:
     length: int
     bits: int
     taps_last: bool = False
+    apart: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return (
-            f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.bits}{'t' * self.taps_last}"
-        )
+        order = "t" * self.taps_last + "a" * self.apart
+        return f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.bits}{order}"
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
@@ -53,6 +54,7 @@ class DspPanels:
         groups = (groups if self.quads else groups[:, IN_PAIRS]).swapaxes(1, 2)
         pairs = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
         words = np.ascontiguousarray(groups).view("<i4") if self.bits == 8 else pairs
+        words = words.swapaxes(1, 2).reshape(-1, outputs) if self.apart else words
         panels = [words[:, first : first + self.block] for first in range(0, outputs, self.block)]
         return np.concatenate([(joined_nibbles(panel) if self.bits == NIBBLE else panel).ravel() for panel in panels])
 

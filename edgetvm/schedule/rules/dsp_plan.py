@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_plan import copy_limit, fold_rows
+from edgetvm.schedule.rules.dsp_block import block_sizes, step_cost
 from edgetvm.schedule.rules.dsp_nibbles import NIBBLE
 from edgetvm.schedule.rules.dsp_panels import DspPanels
 from edgetvm.schedule.rules.dsp_words import (
@@ -16,6 +17,7 @@ from edgetvm.schedule.rules.dsp_words import (
     PAIR,
     Image,
     Words,
+    has_quads,
     image_of,
     in_pixels,
     in_place,
@@ -63,7 +65,7 @@ class DspPlan:
 
     def weight_words(self, groups: int, channels: int) -> int:
         """Words of weights of so many groups and channels."""
-        return -(-groups * channels * self.bits // BYTE)
+        return -(-groups * channels * self.bits // (BYTE * PAIR if self.words.apart else BYTE))
 
     @property
     def whole_words(self) -> bool:
@@ -80,7 +82,8 @@ class DspPlan:
         joined = PAIR if words.image is not None and not words.quads and runs_on(kernel, words.image) else 1
         length = (kernel.taps[1] - 1) * words.depth + kernel.depth if joined > 1 else kernel.depth
         taps_last = words.quads and words.shared > 1
-        return DspPanels(self.tile.channels, words.quads, joined, words.depth, length, self.bits, taps_last)
+        shape = (self.tile.channels, words.quads, joined, words.depth, length, self.bits)
+        return DspPanels(*shape, taps_last, words.apart)
 
     @property
     def body(self) -> tuple[list[tuple[int, int]], list[int]]:
@@ -107,7 +110,7 @@ class DspPlan:
 
     def _apart(self, places: list[int]) -> bool:
         """Whether no word is read twice: LLVM would keep it for the second time, and spill others for it."""
-        size = PAIR if self.words.copied else 1
+        size = PAIR if self.words.copied and not self.words.apart else 1
         if self.words.shared > 1:
             read = [word for word, _ in loads_of(self.words, self.tile.pixels)]
         else:
@@ -130,17 +133,16 @@ def plan_of(kernel: DotKernel, machine: Machine, nibbles: bool = False) -> DspPl
     plans = [DspPlan(kernel, machine, tile, words, 1) for tile in tiles for words in _ways(kernel, image, tile)]
     narrow = [replace(plan, bits=NIBBLE) for plan in plans] if nibbles else []
     fitting = [plan for plan in narrow if plan.whole_words] or plans
-    costs = _costs(fitting)
+    plans = _widened(fitting, [*plans, *_apart(kernel, machine, image)])
+    costs = _costs(plans)
     size = pick(costs, machine.tile)
-    fixed = machine.tile in costs
-    best = min((plan for plan in fitting if plan.size == size), key=cost_of)
-    plan = replace(_widened(best, [plan for plan in plans if plan.size == size or not fixed]), tiles=costs)
+    plan = replace(min((plan for plan in plans if plan.size == size), key=cost_of), tiles=costs)
     if image is None:
         return replace(plan, kernel=fold_rows(kernel, plan.tile.pixels))
     if not plan.words.copied:
         return plan
     band = band_of(kernel, machine, image)
-    plan = replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1))
+    plan = replace(plan, band=band, words=in_rows(kernel, image, band, plan.words.shared > 1, plan.words.apart))
     return plan if plan.whole_words else plan_of(kernel, machine)
 
 
@@ -152,13 +154,23 @@ def _costs(plans: Iterable[DspPlan]) -> dict[TileSize, float]:
     return costs
 
 
-def _widened(best: DspPlan, plans: list[DspPlan]) -> DspPlan:
-    """The best of `plans` with weights of 16 bits, if it is enough better than `best` with its narrower ones."""
-    percent = best.machine.recipe.wide_percent
+def _widened(narrow: list[DspPlan], plans: list[DspPlan]) -> list[DspPlan]:
+    """`plans` with weights of 16 bits, if the best of them is enough better than that of `narrow`; else `narrow`."""
+    percent = narrow[0].machine.recipe.wide_percent
     if not percent:
-        return best
-    wide = min((replace(plan, bits=2 * BYTE) for plan in plans), key=cost_of)
-    return wide if 100 * cost_of(wide) <= percent * cost_of(best) else best
+        return narrow
+    wide = [replace(plan, bits=2 * BYTE) for plan in plans]
+    pays = 100 * min(map(cost_of, wide)) <= percent * min(map(cost_of, narrow))
+    return wide if pays else narrow
+
+
+def _apart(kernel: DotKernel, machine: Machine, image: Image | None) -> Iterator[DspPlan]:
+    """Blocks of words, for weights of 16 bits."""
+    if not has_quads(kernel) or kernel.pixels == 1:
+        return
+    for pixels, channels in block_sizes(kernel.extents[2], kernel.channels):
+        words = in_pixels(kernel, pixels, True) if image is None else in_rows(kernel, image, 1, False, True)
+        yield DspPlan(kernel, machine, Tile(pixels, channels), words, 1)
 
 
 def _ways(kernel: DotKernel, image: Image | None, tile: Tile) -> Iterator[Words]:
@@ -202,7 +214,8 @@ def pieces(extent: int, size: int) -> list[tuple[int, int]]:
 
 def _tile_cost(plan: DspPlan, tile: Tile) -> float:
     recipe, words = plan.machine.recipe, plan.words
-    loops, places = plan.body
+    if words.apart:
+        return _with_loops(plan, tile, step_cost(tile.pixels, tile.channels, words.step))
     wide = plan.bits > BYTE
     widening = 0 if wide else PAIR
     if words.shared > 1 or (words.copied and tile.channels <= tile.pixels):
@@ -216,7 +229,12 @@ def _tile_cost(plan: DspPlan, tile: Tile) -> float:
     if plan.bits == NIBBLE:
         held += 1 + tile.channels % PAIR  # the mask, and a word that two groups share
     spilled = max(tile.sums + held + ADDRESSES - REGISTERS, 0) * recipe.dsp_spill
-    group = words.pairs * tile.sums + weights + activations + spilled
+    return _with_loops(plan, tile, words.pairs * tile.sums + weights + activations + spilled)
+
+
+def _with_loops(plan: DspPlan, tile: Tile, group: float) -> float:
+    """Instructions of a tile of which a group takes so many."""
+    recipe, (loops, places) = plan.machine.recipe, plan.body
     cost, times = 0.0, 1
     for depth, (extent, _) in enumerate(loops):
         times *= extent

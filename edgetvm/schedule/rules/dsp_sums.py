@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
+from edgetvm.schedule.rules.dsp_block import Block
 from edgetvm.schedule.rules.dsp_instructions import multiply_pairs, wait_for
 from edgetvm.schedule.rules.dsp_nibbles import without_scale
 from edgetvm.schedule.rules.dsp_panels import GROUP
@@ -66,6 +67,7 @@ class TileWriter:
         code, plan = self.code, self.plan
         loops, places = plan.body
         words = plan.words
+        block = Block(code, self.pixels, self.channels, words.step)
         x: Offset = 0
         group: Offset = 0
         with code.loops("k", [extent for extent, _ in loops]) as indices:
@@ -74,12 +76,15 @@ class TileWriter:
             groups = len(places) * words.shared
             size = plan.weight_words(groups, self.channels)
             first = panel * plan.weight_words(words.groups, plan.tile.channels) + group * size
-            read = WeightReader(code, code.view("wp", weights, first, size), plan.bits, self.channels, self.mask)
+            w = code.view("wp", weights, first, size)
+            read = WeightReader(code, w, plan.bits, self.channels, self.mask)
             unit = 1 if words.copied else GROUP
             reach = max(places) + max(word for word, _ in loads_of(words, self.pixels)) + 1
             xp = code.view("xp", reading.source, reading.start + x * unit, reach * unit)
             for n, place in enumerate(places):
-                if words.shared == 1 and (self.channels > self.pixels or not words.copied):
+                if words.apart:
+                    block.step(acc, xp, place, w, n * self.channels)
+                elif words.shared == 1 and (self.channels > self.pixels or not words.copied):
                     self._group(acc, xp, place, read, n)
                 else:
                     self._groups(acc, xp, place, read, n * words.shared)

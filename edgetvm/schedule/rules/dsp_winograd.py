@@ -13,9 +13,10 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
-from edgetvm.schedule.rules.dsp_block import WordBlock
+from edgetvm.schedule.rules.dsp_block import Block
 from edgetvm.schedule.rules.dsp_instructions import add_words, keep_order, wait_for
 from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_tile import in_pieces
@@ -39,19 +40,21 @@ def dsp_winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops
     kernel = dot_kernel(sch, tuple(constants))
     if kernel is None or not is_plain_3x3(kernel) or not has_word_epilogue(sch, kernel, constants):
         return None
+    old = list(sch.mod["main"].params)
+    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    kernel, params, as_bytes = byte_constants(kernel, old, constants)
     chosen = choose_plan(kernel, machine)
     if chosen is None:
         return None
     plan, tiles = chosen
     packed = plan.packed()
-    old = list(sch.mod["main"].params)
     code = Code()
     _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
+    params[position] = packed
+    func = tirx.PrimFunc(params, code.statement())
     # Without the promise, loads of weights stay within their block: LLVM would hoist and then spill them.
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    return Loops(func, {position: plan.packing}, tiles=tiles)
+    return Loops(func, {**as_bytes, position: plan.packing}, tiles=tiles)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ class _Writer:
 
             def block_of(first: Offset, count: int) -> None:
                 x = code.view("x", tiles, position * plan.pitch + first, plan.pitch)
-                block = WordBlock(code, count, channels, plan.steps, plan.span, plan.unrolled)
-                for t, row in enumerate(block.write(x, w)):
+                block = Block(code, count, channels)
+                for t, row in enumerate(block.sums(x, w, plan.steps, plan.span, plan.unrolled)):
                     for c, value in enumerate(row):
                         code.add(store(x, (plan.steps + c) * plan.span + t, value))
 

@@ -79,7 +79,7 @@ def is_exact(kernel: DotKernel) -> bool:
 
 def choose_plan(kernel: DotKernel, machine: Machine) -> tuple[DspWinogradPlan, Tiles] | None:
     """The cheapest plan, and the costs of all; None where the direct convolution, or smaller weights, are wanted."""
-    direct = plan_of(kernel, machine)
+    direct = plan_of(kernel, replace(machine, tile=None))
     plans = {TileSize(plan.block.pixels, plan.block.channels): plan for plan in plans_of(kernel, machine)}
     if not plans or direct is None or not is_exact(kernel) or not has_quads(kernel):
         return None
@@ -90,7 +90,7 @@ def choose_plan(kernel: DotKernel, machine: Machine) -> tuple[DspWinogradPlan, T
 
 def plans_of(kernel: DotKernel, machine: Machine) -> Iterator[DspWinogradPlan]:
     """Every block that the registers hold, with the longest spans that divide a row and whose scratch is allowed."""
-    for tiles, channels in block_sizes(kernel.channels):
+    for tiles, channels in block_sizes(-(-kernel.extents[2] // F2.outputs), kernel.channels):
         whole = DspWinogradPlan(kernel, F2, 1, 1, machine, Tile(tiles, channels))
         spans = [n for n in range(tiles, whole.tile_columns + 1) if whole.tile_columns % n == 0]
         plans = [replace(whole, span=span) for span in spans]

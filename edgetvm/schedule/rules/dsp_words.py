@@ -42,6 +42,8 @@ class Words:
             of the last axis, where pixels see the same words by different taps
     step    words from a pixel of the output to the next
     down    words from a row of the output to the next
+    apart   whether a copy has the first word of a group of all pixels of a row, then the second, so that neighbouring
+            pixels are neighbours; a word is then a group
     """
 
     quads: bool
@@ -54,6 +56,17 @@ class Words:
     step: int
     down: int
     pairs: int = PAIR
+    apart: bool = False
+
+    @property
+    def pixel(self) -> int:
+        """Words from a pixel of a copy of groups to the next."""
+        return 1 if self.apart else PAIR
+
+    @property
+    def half(self) -> int:
+        """Words from the first word of a group to the second."""
+        return self.pixels if self.apart else 1
 
     @property
     def shared(self) -> int:
@@ -85,8 +98,11 @@ def in_place(kernel: DotKernel) -> Words | None:
     return Words(True, False, None, 0, 0, kernel.depth, merged(axes), x.rows[2] // GROUP, x.rows[1] // GROUP)
 
 
-def in_pixels(kernel: DotKernel, pixels: int) -> Words:
+def in_pixels(kernel: DotKernel, pixels: int, apart: bool = False) -> Words:
     """A copy of the pixels of a tile, for a kernel without a window."""
+    if apart:
+        axes = ((kernel.depth // PAIR, pixels),)
+        return Words(True, True, None, 1, pixels, kernel.depth, axes, 1, 0, 1, apart)
     if has_quads(kernel):
         axes = ((kernel.depth // GROUP, pixels * PAIR),)
         return Words(True, True, None, 1, pixels, kernel.depth, axes, PAIR, 0)
@@ -95,13 +111,17 @@ def in_pixels(kernel: DotKernel, pixels: int) -> Words:
     return Words(False, True, None, 1, pixels, depth, axes, depth // PAIR, 0)
 
 
-def in_rows(kernel: DotKernel, image: Image, band: int, shared: bool) -> Words:
+def in_rows(kernel: DotKernel, image: Image, band: int, shared: bool, apart: bool = False) -> Words:
     """A copy of the rows that `band` rows of outputs see. With `shared` weights of a row of taps are held together."""
     (i, j), (down, across), (step_y, step_z) = kernel.taps, image.dilation, image.step
     rows = (band - 1) * step_y + (i - 1) * down + 1
     pixels = (kernel.extents[2] - 1) * step_z + (j - 1) * across + 1
     depth = kernel.depth
     words = Words(has_quads(kernel), True, image, rows, pixels, depth, (), 0, 0)
+    if apart:
+        row = words.row_words
+        axes = merged(((i, down * row), (j, across), (depth // PAIR, pixels)))
+        return replace(words, axes=axes, step=step_z, down=step_y * row, pairs=1, apart=apart)
     if words.quads:
         row = words.row_words
         window, taps, quads = (i, down * row), (j, across * PAIR), (depth // GROUP, pixels * PAIR)
