@@ -14,7 +14,7 @@ from edgetvm.api.quantize import options_of, pixel_input, quantize_to
 from edgetvm.api.schedule_model import ARENA_ALIGN, schedule_model, with_small_kernels
 from edgetvm.codegen.assemble import VariantSchedule, assemble
 from edgetvm.codegen.build_package import PackageOptions, build_package
-from edgetvm.codegen.fit import check_ram
+from edgetvm.codegen.fit import arena_rooms, check_ram
 from edgetvm.codegen.manifest import sha256
 from edgetvm.codegen.names import model_name
 from edgetvm.codegen.package import check_output
@@ -198,8 +198,8 @@ def compile(  # noqa: A001
         stages.begin()
         better = zip(chosen.processor.variants, others, map(tvm_target, kinds[1:]), strict=True)
         variants = [VariantSchedule(*each) for each in better]
-        align = ARENA_ALIGN[chosen.processor.os]
-        code, rules = assemble(optimized.model, model_kernels.program, scheduled, backend, align, variants)
+        align, rooms = ARENA_ALIGN[chosen.processor.os], arena_rooms(chosen, machines[0].recipe.reserved_ram)
+        code, rules = assemble(optimized.model, model_kernels.program, scheduled, backend, align, variants, rooms)
         check_ram(code, model.name, chosen)
         stages.begin()
         own_target = Path(str(target)) if str(target).endswith(".toml") else None

@@ -41,7 +41,7 @@ def schedule_model(
     """
     undecided = [replace(machine, decisions={}) for machine in machines]
     model = _schedule(optimized, undecided)
-    enough = enough_ram(target, optimize)
+    enough = enough_ram(target, optimize, machines[0].recipe.reserved_ram)
     rows: tuple[Segment, ...] = ()
     if enough is not None:
         align, recipe = ARENA_ALIGN[target.processor.os], machines[0].recipe

@@ -36,9 +36,10 @@ def foreseen_rows(foreseen: Foreseen) -> list[tuple[str, str]]:
 
 
 def print_arena(footprint: Footprint) -> None:
-    """The arena over time, a line a call."""
+    """The arenas over time, a line a call."""
+    sizes = [f"{arena.bytes:,} bytes{f' in {arena.region}' if arena.region else ''}" for arena in footprint.arenas]
     print_table(
-        f"arena of {footprint.arena_bytes:,} bytes: a line is a call, a letter a tensor or scratch, a dot free",
+        f"arena of {', arena of '.join(sizes)}: a line is a call, a letter a tensor or scratch, a dot free",
         (">call", "first byte to last", ">bytes", "kernel"),
         [(str(i), call.picture, f"{call.bytes:,}", call.kernel) for i, call in enumerate(footprint.calls)],
     )

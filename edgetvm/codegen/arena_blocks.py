@@ -1,4 +1,4 @@
-"""What lies where in the arena, and when: the memory plan as a list, for people."""
+"""What lies where in the arenas, and when: the memory plan as a list, for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgetvm.codegen.program import COPY
 
 @dataclass(frozen=True)
 class ArenaBlock:
-    """Bytes from `offset` on that are in use from call `first` to call `last`, both included.
+    """Bytes from `offset` on that are in use from call `first` to call `last`, both included, in one of the arenas.
 
     Calls count from 0. An input is in use from -1 on, an output until after the last call. A tensor has the name of
     the model's input, or of the first ONNX node behind it; the scratch of a kernel that of the kernel's output.
@@ -22,6 +22,7 @@ class ArenaBlock:
     first: int
     last: int
     scratch: bool
+    arena: int = 0
 
 
 def arena_blocks(code: ModelCode) -> tuple[ArenaBlock, ...]:
@@ -38,14 +39,16 @@ def arena_blocks(code: ModelCode) -> tuple[ArenaBlock, ...]:
             lives.setdefault(root, [step, step])[1] = step
         sizes = () if call.kernel == COPY else code.kernel(call.kernel).workspaces
         scratch += [
-            ArenaBlock(maker, offset, size, step, step, True)
-            for offset, size in zip(plan.workspaces[step], sizes, strict=False)
+            ArenaBlock(maker, place.offset, size, step, step, True, place.arena)
+            for place, size in zip(plan.workspaces[step], sizes, strict=False)
         ]
     for index in program.outputs:
         lives.setdefault(program.root(index), [len(program.calls)] * 2)[1] = len(program.calls)
     tensors = [
-        ArenaBlock(names[root], plan.values[root], program.values[root].bytes, first, last, False)
+        ArenaBlock(names[root], place.offset, program.values[root].bytes, first, last, False, place.arena)
         for root, (first, last) in lives.items()
-        if root in plan.values
+        if (place := plan.values.get(root)) is not None
     ]
-    return tuple(sorted([*tensors, *scratch], key=lambda block: (block.first, block.scratch, block.offset)))
+    return tuple(
+        sorted([*tensors, *scratch], key=lambda block: (block.first, block.scratch, block.arena, block.offset))
+    )

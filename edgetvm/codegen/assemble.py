@@ -16,6 +16,8 @@ from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import kernel_memory, plan_memory
 from edgetvm.codegen.order import order_calls
 from edgetvm.codegen.program import COPY, Call, Program, Value
+from edgetvm.codegen.spread import Room
+from edgetvm.cost.operations import count_operations
 from edgetvm.importers.types import ImportedModel, TensorInfo
 from edgetvm.schedule.types import Constants, Packing, ScheduledKernel
 from edgetvm.target.tvm_target import with_level
@@ -51,11 +53,13 @@ def assemble(
     target: tvm.target.Target,
     align: int,
     variants: Sequence[VariantSchedule] = (),
+    rooms: Sequence[Room] = (),
 ) -> tuple[ModelCode, dict[str, ScheduledKernel]]:
     """Lower every kernel, plan the arena and name all that gets a C symbol.
 
     Also gives the schedule of each kernel by its C name. Variants read the same constants as the base.
-    `align` is the alignment in bytes of the arena and of every tensor in it.
+    `align` is the alignment in bytes of the arena and of every tensor in it; `rooms` are the memories that may have
+    an arena each if the first cannot hold all.
     """
     program = _pack_constants(program, scheduled)
     check_types(program.values)
@@ -89,15 +93,19 @@ def assemble(
     if ordered is not program:
         other = plan_memory(ordered, memory, align)
         program, plan = (ordered, other) if other.arena_bytes < plan.arena_bytes else (program, plan)
+    if rooms and plan.arena_bytes > rooms[0].bytes:
+        accesses = {kernel.name: count_operations(kernel.func, 0, accumulates=True).accesses for kernel in kernels}
+        memory = {name: replace(need, accesses=accesses[name]) for name, need in memory.items()}
+        plan = plan_memory(program, memory, align, rooms)
     overlapping = {program.calls[step].kernel for step in plan.in_place}
 
     def settle(group: list[LoweredKernel]) -> tuple[LoweredKernel, ...]:
         return tuple(_may_overlap(k) if replaced.get(k.name, k.name) in overlapping else k for k in group)
 
     def border(info: TensorInfo, value: int) -> Border:
-        offset = plan.values[program.root(value)]
+        place = plan.values[program.root(value)]
         bytes_ = program.values[value].bytes
-        return Border(info.name, info.shape, info.dtype, bytes_, offset, info.scale, info.zero_point)
+        return Border(info.name, info.shape, info.dtype, bytes_, place, info.scale, info.zero_point)
 
     code = ModelCode(
         name=model.name,

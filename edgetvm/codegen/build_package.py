@@ -108,7 +108,7 @@ def _texts(code: ModelCode, target: Target, form: str) -> dict[str, str | bytes]
         f"include/{code.name}.h": emit_header(code),
         "main.c": emit_example(code),
         "arena.svg": arena_svg(
-            arena_blocks(code), code.plan.arena_bytes, [call.kernel for call in code.program.calls], code.name
+            arena_blocks(code), code.plan.arenas, [call.kernel for call in code.program.calls], code.name
         ),
         "CMakeLists.txt": emit_cmake(code.name, form, sources, target.is_linux),
     }

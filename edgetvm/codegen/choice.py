@@ -14,7 +14,7 @@ def emit_choice(variants: Sequence[Variant]) -> list[str]:
     nothing needs to be remembered.
     """
     lines = [
-        "static int32_t run(uint8_t *arena, const void *const *inputs, void *const *outputs)",
+        "static int32_t run(const edgetvm_arena *arenas, const void *const *inputs, void *const *outputs)",
         "{",
         "    const uint64_t hwcap = getauxval(AT_HWCAP);",
         "    const uint64_t hwcap2 = getauxval(AT_HWCAP2);",
@@ -26,10 +26,10 @@ def emit_choice(variants: Sequence[Variant]) -> list[str]:
         tests = [_test(word, sum(1 << bit for bit in set(bits))) for word, bits in words if bits]
         lines += [
             f"    if ({' && '.join(tests)}) {{",
-            f"        return run_{variant.name}(arena, inputs, outputs);",
+            f"        return run_{variant.name}(arenas, inputs, outputs);",
             "    }",
         ]
-    return [*lines, "    return run_base(arena, inputs, outputs);", "}"]
+    return [*lines, "    return run_base(arenas, inputs, outputs);", "}"]
 
 
 def _test(word: str, mask: int) -> str:

@@ -1,4 +1,4 @@
-"""The entry function: C text that calls the kernels in order on the planned arena."""
+"""The entry function: C text that calls the kernels in order on the planned arenas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgetvm.codegen.choice import emit_choice
 from edgetvm.codegen.lower import LoweredKernel
-from edgetvm.codegen.memory import MemoryPlan
+from edgetvm.codegen.memory import MemoryPlan, Place
 from edgetvm.codegen.program import COPY, Program, Value
 from edgetvm.errors import UnsupportedError
 from edgetvm.target.types import Variant
@@ -40,7 +40,7 @@ C_TYPES = {
 
 @dataclass(frozen=True)
 class Border:
-    """An input or output as the user sees it: the model's own name, shape and dtype.
+    """An input or output as the user sees it: the model's own name, shape and dtype, and where it may lie.
 
     Of quantized integers ``scale * (code - zero_point)`` is the number that a code stands for.
     """
@@ -49,7 +49,7 @@ class Border:
     shape: tuple[int, ...]
     dtype: str
     bytes: int
-    offset: int
+    place: Place
     scale: float | None = None
     zero_point: int | None = None
 
@@ -120,11 +120,12 @@ def _run(code: ModelCode, name: str, names: Mapping[str, str]) -> list[str]:
     """The function that calls the kernels in order; those of `names` by another name."""
     program = code.program
     lines = [
-        f"static int32_t {name}(uint8_t *arena, const void *const *inputs, void *const *outputs)",
+        f"static int32_t {name}(const edgetvm_arena *arenas, const void *const *inputs, void *const *outputs)",
         "{",
+        *(f"    uint8_t *const arena_{number} = arenas[{number}].memory;" for number in range(len(code.plan.arenas))),
         *_addresses("const void", "in", code.inputs),
         *_addresses("void", "out", code.outputs),
-        "    (void)arena;",
+        *(f"    (void)arena_{number};" for number in range(len(code.plan.arenas))),
         *(f"    (void)in{position};" for position in range(len(code.inputs))),
     ]
     pointers = _pointers(code)
@@ -137,7 +138,7 @@ def _run(code: ModelCode, name: str, names: Mapping[str, str]) -> list[str]:
         kernel = code.kernel(names.get(call.kernel, call.kernel))
         arguments = [pointers[program.root(value)] for value in (*call.inputs, *call.outputs)]
         workspaces = code.plan.workspaces[step][: len(kernel.workspaces)]
-        arguments += [f"(void *)(arena + {offset})" for offset in workspaces]
+        arguments += map(_address, workspaces)
         text = f"{kernel.name}({', '.join(arguments)})"
         lines.append(f"    if ({text} != 0) {{\n        return 1;\n    }}" if kernel.returns_status else f"    {text};")
         lines += _taps(program, step, pointers)
@@ -162,10 +163,7 @@ def emit_header(code: ModelCode) -> str:
     upper = code.name.upper()
     lines = [f"#ifndef {upper}_H", f"#define {upper}_H", "", '#include "edgetvm.h"', ""]
     lines += ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
-    lines += [
-        f"#define {upper}_ARENA_BYTES {code.plan.arena_bytes}",
-        f"#define {upper}_ARENA_ALIGN {code.arena_align}",
-    ]
+    lines += [*_arena_sizes(code), f"#define {upper}_ARENA_ALIGN {code.arena_align}"]
     for kind, borders in (("INPUT", code.inputs), ("OUTPUT", code.outputs)):
         for position, border in enumerate(borders):
             shape = " x ".join(map(str, border.shape)) or "scalar"
@@ -173,8 +171,10 @@ def emit_header(code: ModelCode) -> str:
                 "",
                 f"/* {kind.lower()} {position}, {_comment(border.name)}: {border.dtype}, {shape} */",
                 f"#define {upper}_{kind}_{position}_BYTES {border.bytes}",
-                f"#define {upper}_{kind}_{position}_OFFSET {border.offset}",
+                f"#define {upper}_{kind}_{position}_OFFSET {border.place.offset}",
             ]
+            if len(code.plan.arenas) > 1:
+                lines.append(f"#define {upper}_{kind}_{position}_ARENA {border.place.arena}")
             if border.scale is not None:
                 lines += [
                     f"#define {upper}_{kind}_{position}_SCALE {border.scale!r}",
@@ -185,10 +185,28 @@ def emit_header(code: ModelCode) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _arena_sizes(code: ModelCode) -> list[str]:
+    """Of several arenas each has a number: a program that is written for one does not compile."""
+    upper, arenas = code.name.upper(), code.plan.arenas
+    if len(arenas) == 1:
+        return [f"#define {upper}_ARENA_BYTES {arenas[0].bytes}"]
+    lines = [
+        "/* One arena for each of these memory regions, for edgetvm_run_in. */",
+        f"#define {upper}_ARENA_COUNT {len(arenas)}",
+    ]
+    for number, arena in enumerate(arenas):
+        lines.append(f"#define {upper}_ARENA_{number}_BYTES {arena.bytes} /* {_comment(arena.region or '')} */")
+    return lines
+
+
+def _address(place: Place) -> str:
+    return f"(void *)(arena_{place.arena} + {place.offset})"
+
+
 def _pointers(code: ModelCode) -> dict[int, str]:
     """The C expression for the address of every value that owns memory."""
     program = code.program
-    pointers = {root: f"(void *)(arena + {offset})" for root, offset in code.plan.values.items()}
+    pointers = {root: _address(place) for root, place in code.plan.values.items()}
     for index, value in enumerate(program.values):
         if value.data is not None:
             pointers[index] = weight_symbol(code, value)
@@ -198,10 +216,12 @@ def _pointers(code: ModelCode) -> dict[int, str]:
 
 
 def _addresses(ctype: str, name: str, borders: Sequence[Border]) -> list[str]:
-    """A variable for each tensor of the border: the caller's buffer, or without one its place in the arena."""
+    """A variable for each tensor of the border: the caller's buffer, or without one its place in an arena."""
     array = f"{name}puts"
     given = [f"{array} != NULL && {array}[{i}] != NULL ? {array}[{i}]" for i in range(len(borders))]
-    return [f"    {ctype} *const {name}{i} = {given[i]} : arena + {border.offset};" for i, border in enumerate(borders)]
+    return [
+        f"    {ctype} *const {name}{i} = {given[i]} : {_address(border.place)};" for i, border in enumerate(borders)
+    ]
 
 
 def _taps(program: Program, step: int, pointers: Mapping[int, str]) -> list[str]:
@@ -233,15 +253,18 @@ def _tables(code: ModelCode) -> list[str]:
                 len(border.shape),
                 shape,
                 border.bytes,
-                border.offset,
+                border.place.offset,
+                border.place.arena,
             ]
             rows.append(f"    {{{', '.join(map(str, fields))}}},")
         if borders:  # C99 has no empty initialiser
             lines += [f"static const edgetvm_tensor {kind}[{len(borders)}] = {{", *rows, "};"]
+    sizes = ", ".join(str(arena.bytes) for arena in code.plan.arenas)
     lines += [
+        f"static const size_t arena_bytes[{len(code.plan.arenas)}] = {{{sizes}}};",
         "",
         f"const edgetvm_model {code.name}_model = {{",
-        f"    {_string(code.name)}, {code.plan.arena_bytes}, {code.arena_align},",
+        f"    EDGETVM_ABI, {_string(code.name)}, {len(code.plan.arenas)}, arena_bytes, {code.arena_align},",
         f"    {len(code.inputs)}, {len(code.outputs)},"
         f" {'inputs' if code.inputs else 'NULL'}, {'outputs' if code.outputs else 'NULL'}, run,",
         "};",

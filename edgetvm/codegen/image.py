@@ -11,7 +11,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
 
-from edgetvm.codegen.linker_script import ImageLayout, image_layout, linker_script
+from edgetvm.codegen.linker_script import ImageLayout, image_layout, is_arena, linker_script
 from edgetvm.errors import DoesNotFitError, ToolError
 from edgetvm.target.math_library import math_library
 from edgetvm.target.toolchain import link_bare_metal
@@ -25,8 +25,8 @@ KIB = 1024
 class ImageSizes:
     """Bytes of each section by name, and of the whole image.
 
-    flash_bytes   what lies in flash: all but .bss, .stack and .arena, the initial .data included
-    ram_bytes     .data, .bss and .arena; the stack apart
+    flash_bytes   what lies in flash: all but .bss, .stack and the arenas, the initial .data included
+    ram_bytes     .data, .bss and the arenas; the stack apart
     """
 
     sections: dict[str, int]
@@ -42,19 +42,20 @@ def link_image(
     board: Board | None = None,
     *,
     stack_bytes: int = STACK_BYTES,
-    arena_region: str | None = None,
+    arena_regions: Sequence[str | None] = (None,),
     roots: Sequence[str] = ("reset_handler",),
     name: str | None = None,
 ) -> Path:
     """Link ``objects`` (and archives) into the ELF image ``out`` of a Cortex-M.
 
-    ``board`` stands in for the target's own. ``roots`` are symbols that must be there
-    and stay although nothing refers to them; the first is the entry. DoesNotFitError tells how much
-    ``name`` (by default the file's) needs of which region.
+    ``board`` stands in for the target's own; ``arena_regions`` is that of `image_layout`. ``roots`` are symbols
+    that must be there and stay although nothing refers to them; the first is the entry. DoesNotFitError tells how
+    much ``name`` (by default the file's) needs of which region.
     """
-    layout = image_layout(target, board, stack_bytes, {}, arena_region)
-    if arena_region is None and sum(region.kind == "ram" for region in layout.regions) > 1:
-        layout = image_layout(target, board, stack_bytes, _sections(objects, target, layout, roots))
+    layout = image_layout(target, board, stack_bytes, {}, arena_regions)
+    if None in arena_regions and sum(region.kind == "ram" for region in layout.regions) > 1:
+        sections = _sections(objects, target, layout, roots)
+        layout = image_layout(target, board, stack_bytes, sections, arena_regions)
     try:
         return _link(objects, out, target, linker_script(layout, roots))
     except ToolError as error:
@@ -71,7 +72,7 @@ def image_sizes(image: Path) -> ImageSizes:
         allocated = _allocated_sections(ELFFile(file))
         sections = {section.name: int(section["sh_size"]) for section in allocated}
         flash = sum(sections[section.name] for section in allocated if section["sh_type"] != "SHT_NOBITS")
-    ram = sum(sections.get(section, 0) for section in (".data", ".bss", ".arena"))
+    ram = sum(size for section, size in sections.items() if section in (".data", ".bss") or is_arena(section))
     return ImageSizes(sections, flash, ram, sections.get(".stack", 0))
 
 

@@ -1,7 +1,7 @@
 """A board's memory regions -> the linker script of an image for it.
 
 Vectors go where the chip looks for them (its first flash region), code and constants into the
-largest flash region, stack and variables into the fastest RAM, the arena into the fastest with room for it.
+largest flash region, stack and variables into the fastest RAM, each arena into the fastest with room for it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,31 @@ class ImageLayout:
     vectors: Memory
     code: Memory
     variables: Memory
-    arena: Memory
+    arenas: tuple[Memory, ...]
     stack_bytes: int
 
     def region_of(self, section: str) -> Memory:
         """Where ``section`` lies when the image runs; what has no place of its own lies with the code."""
         if section in VARIABLES:
             return self.variables
-        return {".vectors": self.vectors, ".arena": self.arena}.get(section, self.code)
+        arenas = {arena_section(number): region for number, region in enumerate(self.arenas)}
+        return {".vectors": self.vectors, **arenas}.get(section, self.code)
+
+
+def arena_section(number: int) -> str:
+    """The section of an arena in an image; in objects it may also be called `.arena.NUMBER`."""
+    return ".arena" if number == 0 else f".arena.{number}"
+
+
+def is_arena(section: str) -> bool:
+    """Whether a section of an image is that of an arena."""
+    return section == ".arena" or section.startswith(".arena.")
+
+
+def arena_macro(sizes: Sequence[int]) -> str:
+    """The flag that tells C sources of the arenas: `EDGETVM_ARENAS(ARENA)` is ``ARENA(number, bytes)`` for each."""
+    listed = " ".join(f"ARENA({number}, {size})" for number, size in enumerate(sizes))
+    return f"-DEDGETVM_ARENAS(ARENA)={listed}"
 
 
 def image_layout(
@@ -46,11 +63,12 @@ def image_layout(
     board: Board | None,
     stack_bytes: int,
     sections: Mapping[str, int],
-    arena_region: str | None = None,
+    arena_regions: Sequence[str | None] = (None,),
 ) -> ImageLayout:
     """Choose a region for every part of an image with these ``sections``, in bytes by name.
 
-    ``arena_region`` names the arena's, by default the fastest RAM with room for it, or the largest if there is none.
+    ``arena_regions`` names that of each arena; None is the fastest RAM with room for it, or the largest if there is
+    none.
     """
     board = board or target.board
     regions = tuple(m for m in board.memory if m.address is not None) if board else _ANY_CHIP
@@ -60,16 +78,19 @@ def image_layout(
         raise TargetError(
             f"{board.name if board else target.name} has no flash and RAM that an image could be linked to"
         )
-    beside = sum(_aligned(size) for name, size in sections.items() if name in VARIABLES)
-    taken = {ram[0].name: beside}
-    rooms = [region for region in ram if sections.get(".arena", 0) + taken.get(region.name, 0) <= region.bytes]
-    arena = rooms[0] if rooms else max(ram, key=lambda region: region.bytes)
-    if arena_region is not None:
-        arena = next((region for region in ram if region.name == arena_region), arena)
-        if arena.name != arena_region:
-            raise TargetError(f"no RAM region '{arena_region}'", f"there are {', '.join(r.name for r in ram)}")
+    unknown = next((name for name in arena_regions if name and name not in {region.name for region in ram}), None)
+    if unknown is not None:
+        raise TargetError(f"no RAM region '{unknown}'", f"there are {', '.join(region.name for region in ram)}")
+    free = {region.name: region.bytes for region in ram}
+    free[ram[0].name] -= sum(_aligned(size) for name, size in sections.items() if name in VARIABLES)
+    arenas = []
+    for number, name in enumerate(arena_regions):
+        size = sections.get(arena_section(number), 0)
+        rooms = [region for region in ram if (region.name == name if name else size <= free[region.name])]
+        arenas.append(rooms[0] if rooms else max(ram, key=lambda region: free[region.name]))
+        free[arenas[-1].name] -= _aligned(size)
     code = max(flash, key=lambda region: region.bytes)
-    return ImageLayout(regions, flash[0], code, ram[0], arena, stack_bytes)
+    return ImageLayout(regions, flash[0], code, ram[0], tuple(arenas), stack_bytes)
 
 
 def _aligned(size: int) -> int:
@@ -91,9 +112,15 @@ def linker_script(layout: ImageLayout, roots: Sequence[str], *, bounded: bool = 
         vectors=_name(layout.vectors),
         code=_name(layout.code),
         variables=_name(layout.variables),
-        arena=_name(layout.arena),
+        arenas="\n".join(_arena(number, region) for number, region in enumerate(layout.arenas)),
         stack_bytes=layout.stack_bytes,
     )
+
+
+def _arena(number: int, region: Memory) -> str:
+    section = arena_section(number)
+    inputs = " ".join(dict.fromkeys([section, f".arena.{number}"]))
+    return f"    {section} (NOLOAD) : {{ *({inputs}) }} > {_name(region)}"
 
 
 def _region(region: Memory, bounded: bool) -> str:
@@ -141,7 +168,7 @@ SECTIONS {{
         . = ALIGN(4);
         __bss_end = .;
     }} > {variables}
-    .arena (NOLOAD) : {{ *(.arena .arena.*) }} > {arena}
+{arenas}
     /DISCARD/ : {{ *(.eh_frame* .comment .note*) }}
 }}
 """

@@ -19,7 +19,7 @@ from edgetvm.passes.integer.in_float import FloatOperator
 from edgetvm.schedule.types import ScheduledKernel
 from edgetvm.target.types import Target
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TOOLS = ("edgetvm", "apache-tvm", "apache-tvm-ffi", "onnx", "ziglang")
 
 
@@ -67,6 +67,7 @@ def make_manifest(
             "bytes": code.plan.arena_bytes,
             "align": code.arena_align,
             "live_bytes": code.plan.live_bytes,
+            "parts": [asdict(arena) for arena in code.plan.arenas],
             "blocks": [asdict(block) for block in arena_blocks(code)],
         },
         "sections": dict(sections),
@@ -137,5 +138,6 @@ def _border(border: Border) -> dict[str, object]:
         "scale": border.scale,
         "zero_point": border.zero_point,
         "bytes": border.bytes,
-        "offset": border.offset,
+        "arena": border.place.arena,
+        "offset": border.place.offset,
     }

@@ -1,4 +1,4 @@
-"""Where every tensor lies in the arena.
+"""Where every tensor lies: in which arena, if there are several, and where in it.
 
 Each buffer has a size and the range of calls in which it is alive; two buffers may share bytes
 when their ranges do not meet, or where a call writes its output over what it has read of an input.
@@ -8,27 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edgetvm.codegen.in_place import reusable_inputs
-from edgetvm.codegen.offsets import Block, Leads, assign_offsets
-from edgetvm.codegen.program import Call, Program
+from edgetvm.codegen.offsets import Block, Leads, live_sets
+from edgetvm.codegen.program import COPY, Call, Program
+from edgetvm.codegen.spread import Room, spread
+from edgetvm.cost.operations import WORD
 from edgetvm.schedule.types import ScheduledKernel
+
+
+class Place(NamedTuple):
+    """An arena by its number, and the bytes from its start."""
+
+    arena: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Arena:
+    """One block of memory of the caller; `region` is the memory of the board for which it is planned, None for any."""
+
+    bytes: int
+    region: str | None = None
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Offsets in bytes from the arena's start.
+    """One arena, or one in each of several memory regions, the fastest first.
 
     `values` is keyed by the value that owns the memory; `workspaces` has a tuple per call.
-    `in_place` are the calls whose output lies on one of their inputs. `live_bytes` is the largest
+    `in_place` are the calls whose output may lie on one of their inputs. `live_bytes` is the largest
     live set of any call, below which no plan can go.
     """
 
-    values: Mapping[int, int]
-    workspaces: tuple[tuple[int, ...], ...]
+    values: Mapping[int, Place]
+    workspaces: tuple[tuple[Place, ...], ...]
     in_place: frozenset[int]
-    arena_bytes: int
+    arenas: tuple[Arena, ...]
     live_bytes: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """Of all arenas."""
+        return sum(arena.bytes for arena in self.arenas)
 
 
 @dataclass(frozen=True)
@@ -39,11 +62,13 @@ class KernelMemory:
     reusable     (input, output) positions where the kernel may write its output exactly over that input
     leads        by input position, the bytes by which the output must begin before that input if it is written
                  over what was read of it
+    accesses     to words, by inputs, outputs and workspaces; none where that does not matter
     """
 
     workspaces: tuple[int, ...] = ()
     reusable: Sequence[tuple[int, int]] = ()
     leads: Mapping[int, int] = field(default_factory=dict)
+    accesses: tuple[float, ...] = ()
 
 
 def kernel_memory(kernel: ScheduledKernel, workspaces: tuple[int, ...]) -> KernelMemory:
@@ -64,21 +89,27 @@ class Layout:
     in_place: frozenset[int]
 
 
-def plan_memory(program: Program, kernels: Mapping[str, KernelMemory], align: int) -> MemoryPlan:
-    """Place all inputs, outputs, temporaries and workspaces of `program` at multiples of `align` bytes."""
+def plan_memory(
+    program: Program, kernels: Mapping[str, KernelMemory], align: int, rooms: Sequence[Room] = ()
+) -> MemoryPlan:
+    """Place all inputs, outputs, temporaries and workspaces of `program` at multiples of `align` bytes.
+
+    What does not fit into the first of `rooms`, the memories of a board, is spread over them by the kernels' accesses.
+    """
     layout = lay_out(program, kernels, align)
-    offsets, arena, bound = assign_offsets(layout.blocks, layout.leads)
-    place = dict(zip(layout.groups, offsets, strict=False))
-    per_call: list[list[int]] = [[] for _ in program.calls]
-    for step, offset in zip(layout.steps, offsets[len(layout.groups) :], strict=True):
-        per_call[step].append(offset)
+    parts = spread(layout.blocks, layout.leads, rooms)
+    places = {block: Place(arena, part.offsets[block]) for arena, part in enumerate(parts) for block in part.offsets}
+    place = {group: places[block] for block, group in enumerate(layout.groups)}
+    per_call: list[list[Place]] = [[] for _ in program.calls]
+    for block, step in enumerate(layout.steps, len(layout.groups)):
+        per_call[step].append(places[block])
     over = {layout.blocks[written].first for written, _ in layout.leads}
     return MemoryPlan(
         values={root: place[owner] for root, owner in layout.owner.items()},
         workspaces=tuple(tuple(each) for each in per_call),
         in_place=layout.in_place | over,
-        arena_bytes=max(arena, align),
-        live_bytes=bound,
+        arenas=tuple(Arena(max(part.bytes, align), part.region) for part in parts),
+        live_bytes=max(live_sets(layout.blocks, layout.leads).values(), default=0),
     )
 
 
@@ -107,9 +138,12 @@ def lay_out(program: Program, kernels: Mapping[str, KernelMemory], align: int) -
     needs = [kernels.get(call.kernel, KernelMemory()) for call in program.calls]
     owner, in_place = _merge_in_place(program, needs, last, size)
     groups = sorted({owner[root] for root in owner}, key=lambda root: (first[root], root))
-    blocks = [Block(_up(size[root], align), first[root], last[root]) for root in groups]
+    used, used_scratch = _accesses(program, needs, owner)
+    blocks = [Block(_up(size[root], align), first[root], last[root], used.get(root, 0.0)) for root in groups]
     scratch = [
-        (step, Block(_up(amount, align), step, step)) for step, need in enumerate(needs) for amount in need.workspaces
+        (step, Block(_up(amount, align), step, step, used_scratch.get((step, number), 0.0)))
+        for step, need in enumerate(needs)
+        for number, amount in enumerate(need.workspaces)
     ]
     leads: dict[tuple[int, int], int] = {}
     for step, (call, need) in enumerate(zip(program.calls, needs, strict=True)):
@@ -127,6 +161,24 @@ def lay_out(program: Program, kernels: Mapping[str, KernelMemory], align: int) -
         steps=tuple(step for step, _ in scratch),
         in_place=frozenset(in_place),
     )
+
+
+def _accesses(
+    program: Program, needs: Sequence[KernelMemory], owner: Mapping[int, int]
+) -> tuple[dict[int, float], dict[tuple[int, int], float]]:
+    """To the words of each block, and of each workspace by its call and number, in one run."""
+    blocks: dict[int, float] = {}
+    scratch: dict[tuple[int, int], float] = {}
+    for step, (call, need) in enumerate(zip(program.calls, needs, strict=True)):
+        tensors = (*call.inputs, *call.outputs)
+        counts = [program.values[i].bytes / WORD for i in tensors] if call.kernel == COPY else need.accesses
+        for value, count in zip(tensors, counts, strict=False):
+            block = owner.get(program.root(value))
+            if block is not None:
+                blocks[block] = blocks.get(block, 0.0) + count
+        for number, count in enumerate(need.accesses[len(tensors) :]):
+            scratch[step, number] = count
+    return blocks, scratch
 
 
 def _uses(program: Program, call: Call, block: int, owner: Mapping[int, int]) -> int:

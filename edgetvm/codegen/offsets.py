@@ -19,11 +19,12 @@ Leads = Mapping[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class Block:
-    """A run of bytes needed from call `first` to call `last`, both included."""
+    """A run of bytes needed from call `first` to call `last`, both included, and the `accesses` to its words."""
 
     bytes: int
     first: int
     last: int
+    accesses: float = 0.0
 
 
 def live_sets(blocks: Sequence[Block], leads: Leads) -> dict[int, int]:
@@ -35,8 +36,13 @@ def live_sets(blocks: Sequence[Block], leads: Leads) -> dict[int, int]:
     return found
 
 
-def assign_offsets(blocks: Sequence[Block], leads: Leads | None = None) -> tuple[list[int], int, int]:
-    """Offsets of `blocks`, the bytes used and the lower bound, the largest of `live_sets`."""
+def assign_offsets(
+    blocks: Sequence[Block], leads: Leads | None = None, enough: int | None = None
+) -> tuple[list[int], int, int]:
+    """Offsets of `blocks`, the bytes used and the lower bound, the largest of `live_sets`.
+
+    With `enough` the first offsets that use no more will do, and no shuffles are tried.
+    """
     leads = leads or {}
     bound = max(live_sets(blocks, leads).values(), default=0)
     orders: list[list[int]] = [
@@ -53,13 +59,13 @@ def assign_offsets(blocks: Sequence[Block], leads: Leads | None = None) -> tuple
     ]
     best: tuple[int, list[int]] | None = None
     rng = random.Random(0)  # noqa: S311
-    for attempt in range(len(orders) + SHUFFLES):
+    for attempt in range(len(orders) + (SHUFFLES if enough is None else 0)):
         order = orders[attempt] if attempt < len(orders) else _perturb(orders[0], rng)
         offsets, used = _first_fit(blocks, order, leads)
         if best is None or used < best[0]:
             best = (used, offsets)
             orders[0] = order
-        if used == bound:
+        if used <= (bound if enough is None else enough):
             break
     assert best is not None
     return best[1], best[0], bound

@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from edgetvm.codegen.entry import ENTRY, ModelCode
 from edgetvm.codegen.image import image_sizes, link_image
+from edgetvm.codegen.linker_script import arena_macro
 from edgetvm.codegen.stack_depth import Unbounded, stack_depth
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
@@ -24,12 +25,14 @@ class Sizes:
     """Bytes. `flash_bytes` is None where it depends on a compiler that is not ours (`--format c`).
 
     `stack_bytes` is the most that one call of `edgetvm_run` can take; None where nothing is linked, or no bound known.
+    `arena_regions` has the memory region of each arena, None for any.
     """
 
     sections: Mapping[str, int]
     flash_bytes: int | None
     ram_bytes: int
     stack_bytes: int | None = None
+    arena_regions: tuple[str | None, ...] = (None,)
 
 
 def measure_objects(code: ModelCode, objects: Sequence[Path]) -> Sizes:
@@ -60,7 +63,8 @@ def measure_image(code: ModelCode, objects: Sequence[Path], target: Target, work
     """
     runtime = runtime_dir()
     port = runtime / "ports" / "cortex_m"
-    macros = [f"-DEDGETVM_MODEL={code.name}_model", f"-DEDGETVM_ARENA_BYTES={code.plan.arena_bytes}"]
+    arenas = code.plan.arenas
+    macros = [f"-DEDGETVM_MODEL={code.name}_model", arena_macro([arena.bytes for arena in arenas])]
     folder = work / "image"  # a folder of its own: the model may be called "main"
     folder.mkdir()
     around = compile_sources(
@@ -70,10 +74,11 @@ def measure_image(code: ModelCode, objects: Sequence[Path], target: Target, work
         include_dirs=[runtime / "include", port],
         flags=["-std=c99", "-Os", *macros],
     )
-    linked = link_image([*around, *objects], folder / "image.elf", target, name=model)
+    regions = [arena.region for arena in arenas]
+    linked = link_image([*around, *objects], folder / "image.elf", target, arena_regions=regions, name=model)
     image = image_sizes(linked)
     try:
-        stack = stack_depth(linked, "edgetvm_run", by_register=ENTRY)
+        stack = stack_depth(linked, "edgetvm_run" if len(arenas) == 1 else "edgetvm_run_in", by_register=ENTRY)
     except Unbounded:
         stack = None
     return Sizes(image.sections, image.flash_bytes, image.ram_bytes, stack)

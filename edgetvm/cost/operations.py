@@ -19,6 +19,7 @@ from tvm.target.codegen import llvm_get_intrinsic_name
 
 from edgetvm.cost.conditions import share
 
+WORD = 4  # bytes
 LOOP = 2.0  # to step and to branch
 LIBRARY = 30.0  # a function of the mathematical library, per element
 DIVISION = 8.0  # per register
@@ -39,12 +40,16 @@ _BINARY = (
 
 @dataclass(frozen=True)
 class Operations:
-    """Instructions of one call of a kernel, by what they do."""
+    """Instructions of one call of a kernel, by what they do.
+
+    `accesses` are to words of memory, by the function's pointers: a vector has several words, a byte takes one access.
+    """
 
     compute: float
     loads: float
     stores: float
     control: float
+    accesses: tuple[float, ...] = ()
 
     @property
     def instructions(self) -> float:
@@ -59,7 +64,7 @@ def count_operations(func: tirx.PrimFunc, vector_bytes: int, accumulates: bool) 
     """
     counter = _Counter(vector_bytes, accumulates, not func.attrs.get("tirx.noalias", True))
     counter.statement(func.body)
-    return Operations(**counter.found)
+    return Operations(**counter.found, accesses=tuple(counter.accesses.get(hash(param), 0.0) for param in func.params))
 
 
 class _Counter:
@@ -79,6 +84,7 @@ class _Counter:
         self.extents: dict[tirx.Var, int] = {}
         self.conditions: list[tirx.Expr] = []  # that hold where the statement at hand runs
         self.found = dict.fromkeys(("compute", "loads", "stores", "control"), 0.0)
+        self.accesses: dict[int, float] = {}  # by buffer
 
     def statement(self, node: tirx.Stmt) -> None:
         """Count one statement and what is in it."""
@@ -106,6 +112,7 @@ class _Counter:
             self._expression(node.value)
             if self._root(node.buffer) not in self.registers:
                 self._add("stores", self._registers(node.value), len(self.times) - 1)
+                self._access(node.buffer, node.value, len(self.times) - 1)
         elif kind is tirx.Evaluate:
             self._expression(node.value)
 
@@ -143,12 +150,15 @@ class _Counter:
             scopes.pop()
 
     def _view(self, node: tirx.DeclBuffer) -> None:
-        """A view of another buffer: what is stored to one changes the other."""
+        """A view of another buffer or of what a pointer points to: what is stored to one changes the other."""
         shown: list[object] = []
         tvm_ffi.structural_walk(node.data, (TensorLoad, lambda load: shown.append(load.source)))
         if shown:
-            self.roots[hash(node.buffer)] = self._root(shown[0])
             self.depth[hash(node.buffer)] = self._level(node.data)
+        else:
+            tvm_ffi.structural_walk(node.data, (tirx.Var, shown.append))
+        if shown:
+            self.roots[hash(node.buffer)] = self._root(shown[0])
 
     def _root(self, buffer: object) -> int:
         return self.roots.get(hash(buffer), hash(buffer))
@@ -167,6 +177,9 @@ class _Counter:
         if identity not in self.shared:
             level = max((self._expression(part) for part in rule(node)), default=0)
             self._add("compute", self._cost(kind, node), level)
+            for part in node.args if kind is tvm.ir.Call else ():
+                if _is_address(part):
+                    self._access(part.args[0].source, node, level)
             self.shared[identity] = level
         return self.shared[identity]
 
@@ -181,6 +194,7 @@ class _Counter:
         if same not in self.known[level]:
             self.known[level].add(same)
             self._add("loads", self._registers(node), level)
+            self._access(node.source, node, level)
         return level
 
     def _level(self, node: object) -> int:
@@ -215,6 +229,12 @@ class _Counter:
         if lanes == 1:
             return 1.0 if self.vector_bytes else float(-(-bits // 32))
         return max(1.0, bits * lanes / 8 / max(self.vector_bytes, 4))
+
+    def _access(self, buffer: object, value: tirx.Expr, level: int) -> None:
+        bits, lanes, _ = _type(str(value.ty.dtype))
+        root = self._root(buffer)
+        words = max(1.0, bits * lanes / 8 / WORD)
+        self.accesses[root] = self.accesses.get(root, 0.0) + words * self.times[level]
 
     def _add(self, kind: str, amount: float, level: int) -> None:
         self.found[kind] += amount * self.times[level]

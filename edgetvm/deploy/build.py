@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgetvm.codegen.image import link_image
+from edgetvm.codegen.linker_script import arena_macro
 from edgetvm.deploy.package import Package
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources, link_program
@@ -48,7 +49,13 @@ def build_image(
         macros += ["-DEDGETVM_CACHES"] * bool(target.processor.cache_bytes)
         macros += [f"-DEDGETVM_SERIAL_SETUP={','.join(f'{{{_initializer(setting)}}}' for setting in serial.setup)}"]
     objects = _objects(package, target, work, ports, None, header, macros)
-    return link_image(objects, work / "program.elf", target, board)
+    return link_image(objects, work / "program.elf", target, board, arena_regions=arena_regions(package, board))
+
+
+def arena_regions(package: Package, board: Board) -> list[str | None]:
+    """Of each arena the region for which it was planned; None where the board has none of that name."""
+    known = {memory.name for memory in board.memory if memory.kind == "ram"}
+    return [arena.region if arena.region in known else None for arena in package.arenas]
 
 
 def _initializer(numbers: tuple[int, ...]) -> str:
@@ -70,7 +77,7 @@ def _objects(
     # Portable C packed for a chip brings no thread pool, and yet may run on this machine.
     pool_missing = bool(package.runtime_sources()) and "thread_pool.c" not in map(_name, package.runtime_sources())
     threads = ["-DEDGETVM_THREADS"] * (target.is_linux and not pool_missing)
-    model = [f"-DEDGETVM_MODEL={package.name}_model", f"-DEDGETVM_ARENA_BYTES={package.arena_bytes}"]
+    model = [f"-DEDGETVM_MODEL={package.name}_model", arena_macro([arena.bytes for arena in package.arenas])]
     taps = sum(len(call.outputs) for call in package.calls) if header is not None else 1
 
     def compile_group(name: str, sources: list[Path], flags: list[str]) -> list[Path]:

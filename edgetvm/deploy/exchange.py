@@ -91,7 +91,7 @@ def read_taps(folder: Path, package: Package, samples: int) -> tuple[tuple[np.nd
 
 
 def read_arenas(folder: Path, package: Package, samples: int) -> np.ndarray:
-    """The arena behind every kernel call, uint8 (samples, kernel calls, bytes of the arena)."""
+    """The arenas behind every kernel call, uint8 (samples, kernel calls, bytes of all arenas)."""
     arena = Tensor("arena", (package.arena_bytes,), "uint8", package.arena_bytes)
     return np.stack(_read_columns(folder / TAPS, package, (arena,) * len(package.calls), samples), 1)
 

@@ -21,7 +21,7 @@ class RunRequest:
     count           count the instructions of one inference, under an emulator, on one thread
     taps            keep every output of every kernel call too; stack, time and instructions then
                     include what that takes
-    arenas          keep the whole arena as every kernel call left it, in place of taps
+    arenas          keep the whole of the arenas as every kernel call left them, in place of taps
     profile         find what each kernel call takes: its time in every repeat, on a real machine, and its
                     instructions if they are counted; not together with taps or arenas
     timeout_s       a run that takes longer is stopped
@@ -55,15 +55,15 @@ class Measurement:
     outputs        one array a model output, of shape (samples, *output shape)
     taps           one tuple a kernel call, in the order of the manifest's `calls`; in it one array an
                    output, of shape (samples, *output shape)
-    arenas         bytes, of shape (samples, kernel calls, bytes of the arena)
+    arenas         bytes, of shape (samples, kernel calls, bytes of all arenas)
     latency_ns     the time of each repeat, on a real machine
     instructions   executed by the first inference, its call included
     cycles         of that inference by the model of its core, if the core has one
     call_ns        one tuple a repeat: the time of each kernel call, in the order of the manifest's `calls`
     call_instructions, call_cycles  those of each kernel call of the first inference
     stack_bytes    the deepest that the first inference's stack went below its caller
-    arena_touched  bytes from the arena's start to the last one that was written
-    guard_ok       nothing was written beside the arena
+    arena_touched  bytes from each arena's start to the last one that was written
+    guard_ok       nothing was written beside the arenas
     repeatable     sample 0 gave the same bits on two arenas with different contents
     """
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgetvm.codegen.memory import Arena
 from edgetvm.errors import PackageError
 from edgetvm.oracle.pixels import Pixels
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Call:
     """One kernel call of a run: the C function, the ONNX nodes that it computes, and what it writes.
 
     `stages` is how many kernels of other packages of the model were joined to this one, `step` its place in the order
-    of the graph, which may be another than that of the calls. `writes` are the bytes of the arena that are the call's
-    to write, its outputs and its scratch: the first and their number.
+    of the graph, which may be another than that of the calls. `writes` are the bytes of the arenas that are the
+    call's to write, its outputs and its scratch: the first, counted through all arenas, and their number.
     """
 
     kernel: str
@@ -72,7 +73,8 @@ class Package:
     The number of channels that were kept is a multiple of `channel_multiple`, None where dead ones were kept too.
     `precision` is that of float arithmetic, fp32 or fp16. `shapes` froze the model's dynamic dimensions; `integer`
     tells that it was compiled from a quantized graph, `integer_io` that its inputs and outputs are integers where
-    the model's are float. `input_offsets` are where inputs lie in the arena before a run.
+    the model's are float. `input_offsets` are where inputs lie before a run, counted
+    through all arenas.
     """
 
     folder: Path
@@ -82,7 +84,7 @@ class Package:
     libc: str | None
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    arena_bytes: int
+    arenas: tuple[Arena, ...]
     arena_align: int
     calls: tuple[Call, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -92,6 +94,11 @@ class Package:
     precision: str = "fp32"
     channel_multiple: int | None = None
     input_offsets: tuple[int, ...] = ()
+
+    @property
+    def arena_bytes(self) -> int:
+        """Of all arenas."""
+        return sum(arena.bytes for arena in self.arenas)
 
     def compiled_model(self) -> Path | None:
         """The model that was compiled: the quantized graph if EdgeTVM quantized it, else the model as given."""
@@ -159,6 +166,8 @@ def _incomplete(folder: Path, missing: Path) -> PackageError:
 
 
 def _package(folder: Path, manifest: dict[str, Any]) -> Package:
+    arenas = tuple(Arena(int(part["bytes"]), part["region"]) for part in manifest["arena"]["parts"])
+    starts = [sum(arena.bytes for arena in arenas[:number]) for number in range(len(arenas))]
     pixels = _pixels(manifest["options"].get("pixels"))
     dead = manifest.get("dead_channels")
     return Package(
@@ -169,10 +178,10 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         libc=manifest["libc"],
         inputs=tuple(replace(_tensor(entry), pixels=pixels) for entry in manifest["inputs"]),
         outputs=tuple(map(_tensor, manifest["outputs"])),
-        arena_bytes=int(manifest["arena"]["bytes"]),
+        arenas=arenas,
         arena_align=int(manifest["arena"]["align"]),
         calls=tuple(
-            replace(_call(entry), writes=_writes(manifest["arena"], call))
+            replace(_call(entry), writes=_writes(manifest["arena"], starts, call))
             for call, entry in enumerate(manifest["calls"])
         ),
         shapes={name: tuple(map(int, shape)) for name, shape in manifest["options"]["shapes"].items()},
@@ -181,7 +190,7 @@ def _package(folder: Path, manifest: dict[str, Any]) -> Package:
         precision=str(manifest["options"].get("precision", "fp32")),
         channel_multiple=None if dead is None else int(dead["multiple"]),
         variants=tuple(map(_variant, manifest.get("variants", ()))),
-        input_offsets=tuple(int(entry["offset"]) for entry in manifest["inputs"]),
+        input_offsets=tuple(starts[int(entry["arena"])] + int(entry["offset"]) for entry in manifest["inputs"]),
     )
 
 
@@ -217,9 +226,9 @@ def _call(entry: dict[str, Any]) -> Call:
     return Call(kernel, tuple(map(str, entry["nodes"])), outputs, int(entry["stages"]), int(entry["step"]))
 
 
-def _writes(arena: dict[str, Any], call: int) -> tuple[tuple[int, int], ...]:
-    blocks = arena.get("blocks", ())
-    return tuple((int(block["offset"]), int(block["bytes"])) for block in blocks if block["first"] == call)
+def _writes(arena: dict[str, Any], starts: Sequence[int], call: int) -> tuple[tuple[int, int], ...]:
+    mine = [block for block in arena.get("blocks", ()) if block["first"] == call]
+    return tuple((starts[int(block["arena"])] + int(block["offset"]), int(block["bytes"])) for block in mine)
 
 
 def _dense(name: str, entry: dict[str, Any]) -> Tensor:

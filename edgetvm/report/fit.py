@@ -47,7 +47,7 @@ class BoardFit:
 
 
 def fit_board(target: Target, sizes: Sizes | EdgeTVMError) -> BoardFit:
-    """Judge on its board what was compiled for the target's core alone, or say why there is nothing.
+    """Judge on its board what was compiled for it or for its core alone, or say why there is nothing.
 
     A system with Linux has code and data in its RAM.
     """
@@ -55,7 +55,7 @@ def fit_board(target: Target, sizes: Sizes | EdgeTVMError) -> BoardFit:
     board = target.board
     if isinstance(sizes, EdgeTVMError):
         return BoardFit(board.name, board.processor, reason=sizes.message)
-    regions = region_use(sizes.sections, target) if not target.is_linux else ()
+    regions = region_use(sizes.sections, target, sizes.arena_regions) if not target.is_linux else ()
     memory = largest_region(board, "ram")
     if target.is_linux and memory is not None:
         regions = (RegionUse(memory, {"code": sizes.flash_bytes or 0, "data": sizes.ram_bytes}),)

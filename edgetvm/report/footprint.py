@@ -1,4 +1,4 @@
-"""What a package takes of its board's memories, and what of its arena is in use when."""
+"""What a package takes of its board's memories, and what of its arenas is in use when."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from edgetvm.codegen.arena_blocks import ArenaBlock
 from edgetvm.codegen.arena_picture import arena_rows
+from edgetvm.codegen.linker_script import arena_section
+from edgetvm.codegen.memory import Arena
 from edgetvm.deploy.package import read_package
 from edgetvm.deploy.runners import choose_target
 from edgetvm.report.region_use import RegionUse, region_use
@@ -15,7 +17,7 @@ from edgetvm.report.region_use import RegionUse, region_use
 
 @dataclass(frozen=True)
 class CallRow:
-    """The arena during one kernel call: a picture of 64 columns (`arena_rows`), and the bytes in use."""
+    """The arenas during one kernel call: a picture (`arena_rows`), and the bytes in use."""
 
     kernel: str
     picture: str
@@ -26,11 +28,11 @@ class CallRow:
 class Footprint:
     """The memories of a board without an operating system. `regions` are those of `--target`.
 
-    With `--format c` only the arena is known: code, constants and variables depend on a compiler that is not ours.
+    With `--format c` only the arenas are known: code, constants and variables depend on a compiler that is not ours.
     """
 
     regions: tuple[RegionUse, ...]
-    arena_bytes: int
+    arenas: tuple[Arena, ...]
     calls: tuple[CallRow, ...]
 
 
@@ -41,9 +43,11 @@ def footprint_of(package_dir: Path) -> Footprint | None:
     target = choose_target(package, None)
     if target.processor.arch != "thumb":
         return None
-    arena = manifest["arena"]
-    regions = region_use(manifest["sections"] or {".arena": arena["bytes"]}, target) if target.board else ()
-    blocks = [ArenaBlock(**block) for block in arena["blocks"]]
-    rows = arena_rows(blocks, arena["bytes"], len(package.calls))
+    arenas = package.arenas
+    alone = {arena_section(number): arena.bytes for number, arena in enumerate(arenas)}
+    places = [arena.region for arena in arenas]
+    regions = region_use(manifest["sections"] or alone, target, places) if target.board else ()
+    blocks = [ArenaBlock(**block) for block in manifest["arena"]["blocks"]]
+    rows = arena_rows(blocks, arenas, len(package.calls))
     calls = (CallRow(call.kernel, picture, used) for call, (picture, used) in zip(package.calls, rows, strict=True))
-    return Footprint(regions, arena["bytes"], tuple(calls))
+    return Footprint(regions, arenas, tuple(calls))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgetvm.codegen.linker_script import image_layout
-from edgetvm.target.types import Board, Memory, Target
+from edgetvm.target.types import Memory, Target
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class RegionUse:
         return self.region.bytes - self.bytes
 
 
-def region_use(sections: Mapping[str, int], target: Target, board: Board | None = None) -> tuple[RegionUse, ...]:
-    """Where the sections of a linked image lie on ``board``, by default the target's own.
+def region_use(
+    sections: Mapping[str, int], target: Target, arena_regions: Sequence[str | None] = (None,)
+) -> tuple[RegionUse, ...]:
+    """Where the sections of a linked image lie on the target's board, arenas where `image_layout` puts them.
 
     Initial values of `.data` lie with the code, too. Raises TargetError for a board without flash and RAM.
     """
-    layout = image_layout(target, board, 0, sections)
+    layout = image_layout(target, None, 0, sections, arena_regions)
     taken: dict[str, dict[str, int]] = {region.name: {} for region in layout.regions}
     for name, size in sections.items():
         taken[layout.region_of(name).name][name] = size

@@ -76,6 +76,7 @@ class Recipe:
     row_stages            kernels at most that are joined to go over rows; 0 for none
     row_tile              rows of the result that such a kernel computes at a step, at most
     row_step              what a stage costs at each step, in bytes that move for as much
+    reserved_ram          bytes of the first of several RAM regions that tensors leave to the stack and variables
     row_memory_percent    by how much the live set may exceed the smallest one, for kernels over rows that cost less
     dsp_unrolled          multiplications of one unrolled body at most, with DSP instructions
     dsp_output            instructions that an output costs besides its products
@@ -144,6 +145,7 @@ class Recipe:
     row_tile: int = 0
     row_step: int = 0
     row_memory_percent: int = 0
+    reserved_ram: int = 0
     dsp_unrolled: int = 0
     dsp_output: int = 0
     dsp_channel: int = 0

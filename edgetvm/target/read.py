@@ -177,7 +177,10 @@ def _read_serial(table: TomlTable) -> Serial:
 
 
 def _read_memories(table: TomlTable) -> tuple[Memory, ...]:
-    memories = tuple(_read_memory(entry) for entry in table.take_tables("memory"))
+    memories: tuple[Memory, ...] = ()
+    for entry in table.take_tables("memory"):
+        slowest = max((memory.wait_states for memory in memories if memory.kind == "ram"), default=-1.0)
+        memories = (*memories, _read_memory(entry, slowest))
     if len({memory.name for memory in memories}) != len(memories):
         raise table.error("two memory regions have one name")
     mapped = sorted((m for m in memories if m.address is not None), key=lambda m: m.address or 0)
@@ -190,16 +193,22 @@ def _read_memories(table: TomlTable) -> tuple[Memory, ...]:
     return memories
 
 
-def _read_memory(table: TomlTable) -> Memory:
+def _read_memory(table: TomlTable, slowest: float) -> Memory:
+    """One region; of the RAM before it the slowest waits `slowest` cycles, -1 if there is none."""
+    kind = table.take("kind", str)
+    if kind not in ("flash", "ram"):
+        raise table.error(f"kind '{kind}' is neither flash nor ram")
     memory = Memory(
         name=table.take("name", str),
-        kind=table.take("kind", str),
+        kind=kind,
         bytes=table.take("kib", int) * KIB,
         address=table.take("address", int, None),
+        wait_states=table.take("wait_states", float, slowest + 1) if kind == "ram" else 0.0,
     )
     table.finish()
-    if memory.kind not in ("flash", "ram"):
-        raise table.error(f"kind '{memory.kind}' is neither flash nor ram")
+    if kind == "ram" and not max(slowest, 0) <= memory.wait_states < inf:
+        hint = f"list RAM regions in order of speed: the one before it waits {slowest:g}"
+        raise table.error(f"wait_states must be at least {max(slowest, 0):g}, is {memory.wait_states:g}", hint)
     if memory.bytes <= 0:
         raise table.error(f"kib must be at least 1, is {memory.bytes // KIB}")
     if memory.address is not None:

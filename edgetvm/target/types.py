@@ -7,12 +7,17 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Memory:
-    """One memory region of a board. Sizes in bytes; `address` is where it is mapped."""
+    """One memory region of a board. Sizes in bytes; `address` is where it is mapped.
+
+    `wait_states` are the cycles of the core that an access to a word of RAM waits, beside those of its instruction;
+    where the board's file does not tell, one more than for the region before, since these are in order of speed.
+    """
 
     name: str
     kind: str  # "flash" or "ram"
     bytes: int
     address: int | None = None
+    wait_states: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import edgetvm
 from edgetvm.codegen.arena_blocks import ArenaBlock
 from edgetvm.codegen.arena_picture import arena_rows, arena_svg
+from edgetvm.codegen.memory import Arena
 
 # A chain of three calls in 128 bytes: the second needs scratch, the third writes over its input.
 CHAIN = (
@@ -22,7 +23,7 @@ CHAIN = (
 
 
 def test_rows() -> None:
-    assert arena_rows(CHAIN, 128, 3) == [
+    assert arena_rows(CHAIN, [Arena(128)], 3) == [
         ("a" * 32 + "b" * 16 + "." * 16, 96),
         ("c" * 16 + "." * 16 + "b" * 16 + "d" * 16, 96),
         ("e" * 16 + "." * 48, 32),
@@ -30,11 +31,11 @@ def test_rows() -> None:
 
 
 def test_a_byte_is_seen() -> None:
-    assert arena_rows([ArenaBlock("x", 1000, 1, 0, 0, False)], 64000, 1) == [("." + "a" + "." * 62, 1)]
+    assert arena_rows([ArenaBlock("x", 1000, 1, 0, 0, False)], [Arena(64000)], 1) == [("." + "a" + "." * 62, 1)]
 
 
 def test_the_image_has_each_block() -> None:
-    root = ElementTree.fromstring(arena_svg(CHAIN, 128, ["k0", "k1", "k<2>"], "a & b"))
+    root = ElementTree.fromstring(arena_svg(CHAIN, [Arena(128)], ["k0", "k1", "k<2>"], "a & b"))
     space = "{http://www.w3.org/2000/svg}"
     boxes = root.findall(f"{space}rect")
     titles = [box.find(f"{space}title").text for box in boxes]

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from edgetvm.codegen.choice import emit_choice
+from edgetvm.resources import runtime_dir
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Variant
 
-RUNS = """static int32_t run_{}(uint8_t *arena, const void *const *in, void *const *out) {{
-    (void)arena;
+RUNS = """static int32_t run_{}(const edgetvm_arena *arenas, const void *const *in, void *const *out) {{
+    (void)arenas;
     (void)in;
     (void)out;
     return {};
@@ -28,7 +29,7 @@ def variants() -> tuple[Variant, ...]:
 
 def test_the_best_is_asked_for_first() -> None:
     text = "\n".join(emit_choice(variants()))
-    assert re.findall(r"return (\w+)\(arena, inputs, outputs\);", text) == ["run_i8mm", "run_dotprod", "run_base"]
+    assert re.findall(r"return (\w+)\(arenas, inputs, outputs\);", text) == ["run_i8mm", "run_dotprod", "run_base"]
     i8mm, dotprod = re.findall(r"if \((.*)\) \{", text)
     assert (
         i8mm == "(hwcap & UINT64_C(0x100000)) == UINT64_C(0x100000) && (hwcap2 & UINT64_C(0x2000)) == UINT64_C(0x2000)"
@@ -42,6 +43,8 @@ def test_it_compiles_as_strict_c(chosen: tuple[Variant, ...], tmp_path: Path) ->
     source = tmp_path / "choice.c"
     main = "int main(void) { return (int)run(0, 0, 0); }\n"
     source.write_text(
-        "#include <stdint.h>\n#include <sys/auxv.h>\n" + runs + "\n".join(emit_choice(chosen)) + "\n" + main
+        '#include "edgetvm.h"\n#include <sys/auxv.h>\n' + runs + "\n".join(emit_choice(chosen)) + "\n" + main
     )
-    assert compile_sources([source], tmp_path, load_target("aarch64-generic"), flags=STRICT)[0].is_file()
+    assert compile_sources(
+        [source], tmp_path, load_target("aarch64-generic"), include_dirs=[runtime_dir() / "include"], flags=STRICT
+    )[0].is_file()

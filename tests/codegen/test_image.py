@@ -154,10 +154,10 @@ def test_the_arena_goes_into_the_fastest_memory_with_room(kib: int, region: str,
 def test_the_arena_goes_where_it_is_told(tmp_path: Path) -> None:
     target = load_target("nucleo-h743zi")
     objects = objects_of(tmp_path, target, arena=64)
-    image = link_image(objects, tmp_path / "image.elf", target, arena_region="dtcm")
+    image = link_image(objects, tmp_path / "image.elf", target, arena_regions=["dtcm"])
     assert region_at(target, symbols(image)["arena"]) == "dtcm"
     with pytest.raises(TargetError, match="no RAM region 'flash'") as caught:
-        link_image(objects, tmp_path / "image.elf", target, arena_region="flash")
+        link_image(objects, tmp_path / "image.elf", target, arena_regions=["flash"])
     assert caught.value.hint == "there are dtcm, axi-sram, sram"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgetvm.codegen.memory import KernelMemory, plan_memory
+from edgetvm.codegen.memory import KernelMemory, Place, plan_memory
 from edgetvm.codegen.offsets import Block, assign_offsets
 from edgetvm.codegen.program import Call, Program, Value
 
@@ -46,7 +46,7 @@ def chain(length: int, later: bool = False) -> Program:
 def test_elementwise_calls_work_in_place() -> None:
     plan = plan_memory(chain(3), {"k": KernelMemory(reusable=((0, 0),))}, 64)
     assert plan.arena_bytes == 256
-    assert set(plan.values.values()) == {0}
+    assert set(plan.values.values()) == {Place(0, 0)}
     assert plan.in_place == {0, 1, 2}
 
 

@@ -44,6 +44,7 @@ class CTensor(ctypes.Structure):
         ("shape", ctypes.POINTER(ctypes.c_int64)),
         ("bytes", ctypes.c_size_t),
         ("offset", ctypes.c_size_t),
+        ("arena", ctypes.c_int32),
     )
 
 
@@ -51,8 +52,10 @@ class CModel(ctypes.Structure):
     """`edgetvm_model` of edgetvm.h."""
 
     _fields_ = (
+        ("abi", ctypes.c_uint32),
         ("name", ctypes.c_char_p),
-        ("arena_bytes", ctypes.c_size_t),
+        ("arena_count", ctypes.c_int32),
+        ("arena_bytes", ctypes.POINTER(ctypes.c_size_t)),
         ("arena_align", ctypes.c_size_t),
         ("input_count", ctypes.c_int32),
         ("output_count", ctypes.c_int32),

@@ -38,7 +38,9 @@ def axpy(length: int = 64) -> tirx.PrimFunc:
 
 def test_scalars() -> None:
     """Each element: two loads, a multiply-add, a store, a step; the factor is loaded once, before the loop."""
-    assert counted(axpy()) == Operations(compute=64, loads=2 * 64 + 1, stores=64, control=2 * 64)
+    assert counted(axpy()) == Operations(
+        compute=64, loads=2 * 64 + 1, stores=64, control=2 * 64, accesses=(64, 64, 1, 64)
+    )
 
 
 @pytest.mark.parametrize(("vector", "registers"), [(4, 16), (8, 16), (16, 16)])

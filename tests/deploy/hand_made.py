@@ -43,7 +43,8 @@ float recurse(float x) {
     return x < 0.0f ? x : recurse(x + frame[0]) + frame[0];
 }
 
-static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
+static int32_t run(const edgetvm_arena *arenas, const void *const *in, void *const *out) {
+    uint8_t *const arena = arenas[0].memory;
     const float *const x = in != NULL && in[0] != NULL ? in[0] : (const void *)arena;
     float *const y = out != NULL && out[0] != NULL ? out[0] : (void *)(arena + 16);
     volatile uint8_t *const scratch = arena + 32;
@@ -55,9 +56,10 @@ static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
 }
 
 static const int64_t shape[1] = {4};
-static const edgetvm_tensor inputs[1] = {{"x", EDGETVM_FLOAT32, 1, shape, 16, 0}};
-static const edgetvm_tensor outputs[1] = {{"y", EDGETVM_FLOAT32, 1, shape, 16, 16}};
-const edgetvm_model NAME_model = {"NAME", 64, 16, 1, 1, inputs, outputs, run};
+static const edgetvm_tensor inputs[1] = {{"x", EDGETVM_FLOAT32, 1, shape, 16, 0, 0}};
+static const edgetvm_tensor outputs[1] = {{"y", EDGETVM_FLOAT32, 1, shape, 16, 16, 0}};
+static const size_t arena_bytes[1] = {64};
+const edgetvm_model NAME_model = {EDGETVM_ABI, "NAME", 1, arena_bytes, 16, 1, 1, inputs, outputs, run};
 """
 
 
@@ -86,13 +88,13 @@ def write_package(
             shutil.copy(source, folder / "runtime" / "src")
     tensor = {"shape": [4], "dtype": "float32", "scale": None, "zero_point": None, "bytes": 16}
     manifest = {
-        "format_version": 1,
+        "format_version": 2,
         "name": name,
         "target": target,
         "format": form,
         "libc": libc,
-        "inputs": [{"name": "x", "offset": 0, **tensor}],
-        "outputs": [{"name": "y", "offset": 16, **tensor}],
+        "inputs": [{"name": "x", "arena": 0, "offset": 0, **tensor}],
+        "outputs": [{"name": "y", "arena": 0, "offset": 16, **tensor}],
         "calls": [
             {
                 "kernel": "run",
@@ -102,7 +104,7 @@ def write_package(
                 "outputs": [{"shape": [4], "dtype": "float32"}],
             }
         ],
-        "arena": {"bytes": ARENA_BYTES, "align": 16},
+        "arena": {"bytes": ARENA_BYTES, "align": 16, "parts": [{"bytes": ARENA_BYTES, "region": None}]},
         "options": {"shapes": {}, "integer_io": False},
         "integer": None,
     }

@@ -226,8 +226,8 @@ def test_a_missing_emulator_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (lambda p: (p / "manifest.json").unlink(), "is not a package: manifest.json"),
         (lambda p: (p / "manifest.json").write_text("{"), "is not JSON"),
         (lambda p: (p / "manifest.json").write_text("[]"), "format version None"),
-        (lambda p: (p / "manifest.json").write_text('{"format_version": 2}'), "format version 2; this EdgeTVM reads 1"),
-        (lambda p: (p / "manifest.json").write_text('{"format_version": 1}'), "is damaged: KeyError"),
+        (lambda p: (p / "manifest.json").write_text('{"format_version": 3}'), "format version 3; this EdgeTVM reads 2"),
+        (lambda p: (p / "manifest.json").write_text('{"format_version": 2}'), "is damaged: KeyError"),
         (lambda p: (p / "include" / "hand_made.h").unlink(), "incomplete: include/hand_made.h is missing"),
     ],
 )

@@ -83,7 +83,7 @@ def test_copies_views_and_kernels_in_place(
     measurement = run(package.path, RunRequest((x,), taps=True))
     names = compare(package.path, model, measurement, intermediates(model, x))
     assert names == ["r", "e", "m"]
-    assert re.search(r"exp\((\(void \*\)\(arena \+ \d+\)), \1\);", (package.path / "src" / "chain.c").read_text())
+    assert re.search(r"exp\((\(void \*\)\(arena_0 \+ \d+\)), \1\);", (package.path / "src" / "chain.c").read_text())
     (copy,) = (i for i, call in enumerate(read_package(package.path).calls) if call.kernel == "memcpy")
     assert measurement.taps is not None
     np.testing.assert_array_equal(measurement.taps[copy][0], measurement.outputs[1])

@@ -11,6 +11,7 @@ import pytest
 
 import edgetvm
 from edgetvm.cli.main import main
+from edgetvm.codegen.memory import Arena
 from edgetvm.deploy.package import Call, Package, read_package
 from edgetvm.errors import RunError
 from edgetvm.report.stray_writes import StrayWrite, stray_writes
@@ -24,7 +25,7 @@ PUBLISHED = ("ad01", "ic01", "kws01", "vww01", "mobilenet_v1_025")
 def package_of(*writes: tuple[tuple[int, int], ...]) -> Package:
     """An arena of 8 bytes with an input at 4, and calls that may write what is given."""
     calls = tuple(Call(f"k{i}", (), (), 1, i, each) for i, each in enumerate(writes))
-    return Package(Path(), "p", "host", "c", None, (), (), 8, 8, calls, {}, False, False, input_offsets=(4,))
+    return Package(Path(), "p", "host", "c", None, (), (), (Arena(8),), 8, calls, {}, False, False, input_offsets=(4,))
 
 
 def test_the_arena_tells_who_wrote_where() -> None:
@@ -52,7 +53,7 @@ def broken(package: edgetvm.Package, call: int, folder: Path) -> tuple[edgetvm.P
     tap = f"    EDGETVM_TAP({call}, 0,"
     text = source.read_text()
     assert text.count(tap) == 1
-    source.write_text(text.replace(tap, f"    arena[{beside}] ^= 0x55;\n{tap}"))
+    source.write_text(text.replace(tap, f"    arena_0[{beside}] ^= 0x55;\n{tap}"))
     return edgetvm.load(folder), known.kernel
 
 

@@ -48,7 +48,7 @@ def compile_all(compiler: list[str], sources: list[Path], out: Path, flags: list
     for source in sources:
         command = [*compiler, *WARNINGS, "-O2", f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'ports'}"]
         command += [f"-I{RUNTIME / 'ports' / 'cortex_m'}"]
-        command += ["-DEDGETVM_MODEL=m_model", "-DEDGETVM_ARENA_BYTES=1024", *flags]
+        command += ["-DEDGETVM_MODEL=m_model", "-DEDGETVM_ARENAS(ARENA)=ARENA(0, 1024) ARENA(1, 512)", *flags]
         run([*command, "-c", str(source), "-o", str(out / f"{source.stem}.o")])
 
 

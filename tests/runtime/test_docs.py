@@ -15,7 +15,7 @@ WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werr
 
 def test_examples_compile(tmp_path: Path) -> None:
     examples = re.findall(r"```c\n(.*?)```", DOCS.read_text(), re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     sources = [tmp_path / f"example_{i}.c" for i in range(len(examples))]
     for source, text in zip(sources, examples, strict=True):
         source.write_text(text)

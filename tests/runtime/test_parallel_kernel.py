@@ -19,7 +19,8 @@ COUNT = 1000
 # A model of one kernel: y[i] = x[i] + 1, in parallel.
 MODEL = """#include "edgetvm.h"
 int32_t kernel(const float *x, float *y);
-static int32_t run(uint8_t *arena, const void *const *in, void *const *out) {
+static int32_t run(const edgetvm_arena *arenas, const void *const *in, void *const *out) {
+    uint8_t *const arena = arenas[0].memory;
     (void)in, (void)out; /* NULL: both lie in the arena */
     return kernel((void *)arena, (void *)(arena + 4 * COUNT));
 }
@@ -27,7 +28,8 @@ extern const edgetvm_model model;
 static const int64_t shape[1] = {COUNT};
 static const edgetvm_tensor x = {"x", EDGETVM_FLOAT32, 1, shape, 4 * COUNT, 0};
 static const edgetvm_tensor y = {"y", EDGETVM_FLOAT32, 1, shape, 4 * COUNT, 4 * COUNT};
-const edgetvm_model model = {"model", 8 * COUNT, 64, 1, 1, &x, &y, run};
+static const size_t arena_bytes[1] = {8 * COUNT};
+const edgetvm_model model = {EDGETVM_ABI, "model", 1, arena_bytes, 64, 1, 1, &x, &y, run};
 """
 
 PROGRAM = """#include "edgetvm.h"

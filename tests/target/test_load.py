@@ -94,6 +94,20 @@ def test_a_board_brings_its_processor() -> None:
     assert load_target("orange-pi-5").is_linux
 
 
+def test_ram_waits_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Where a file says nothing, each region waits a cycle more than the one before."""
+    more = '[[memory]]\nname = "{0}"\nkind = "ram"\nkib = 1\naddress = {1}\n{2}\n'
+    regions = [("sram", "0x30000000", ""), ("psram", "0x40000000", "wait_states = 6.5"), ("sdram", "0x50000000", "")]
+    board = load_text(tmp_path, BOARD + "".join(more.format(*region) for region in regions)).board
+    assert [memory.wait_states for memory in board.memory] == [0, 0, 1, 6.5, 7.5]
+    faster = more.format("cache", "0x30000000", "wait_states = 2") + more.format(
+        "late", "0x40000000", "wait_states = 1"
+    )
+    with pytest.raises(TargetError, match=re.escape("[[memory]] 4: wait_states must be at least 2, is 1")) as caught:
+        load_text(tmp_path, BOARD + faster)
+    assert caught.value.hint == "list RAM regions in order of speed: the one before it waits 2"
+
+
 def test_a_processor_has_no_board() -> None:
     target = load_target("cortex-a53")
     assert target.board is None
@@ -143,6 +157,9 @@ BROKEN = [
     (BOARD, "kib = 96", "kib = 0", "mine.toml: [[memory]] 2: kib must be at least 1, is 0"),
     (BOARD, "kib = 96", "kib = -96", "mine.toml: [[memory]] 2: kib must be at least 1, is -96"),
     (BOARD, "kib = 96", "kib = 96\nwait = 1", "mine.toml: [[memory]] 2: unknown key 'wait'"),
+    (BOARD, "kib = 96", "kib = 96\nwait_states = -1", "[[memory]] 2: wait_states must be at least 0, is -1"),
+    (BOARD, "kib = 96", "kib = 96\nwait_states = nan", "[[memory]] 2: wait_states must be at least 0, is nan"),
+    (BOARD, 'kind = "flash"', 'kind = "flash"\nwait_states = 5', "[[memory]] 1: unknown key 'wait_states'"),
     (BOARD, "kib = 96", "kib = 4000000", "[[memory]] 2: kib 4000000 at address 0x20000000 ends beyond the 0x100000000"),
     (BOARD, "0x20000000", "0xFFFF0000", "[[memory]] 2: kib 96 at address 0xffff0000 ends beyond the 0x100000000 bytes"),
     (BOARD, "0x20000000", "0x200000004", "[[memory]] 2: address 0x200000004 must be a multiple of 8 from 0 to 0x100"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from edgetvm.deploy.package import Package
+
 VERSION = "1.0.0"
 _PACK = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -41,10 +43,11 @@ condition="runtime">
 """
 
 
-def cmsis_pack(name: str, files: Mapping[str, bytes]) -> dict[str, str | bytes]:
+def cmsis_pack(package: Package, files: Mapping[str, bytes]) -> dict[str, str | bytes]:
     """The files of a pack for the package's ``files``; zipped as `EdgeTVM.NAME.1.0.0.pack` it can be installed."""
     runtime = [path for path in files if path.startswith(("runtime/", "include/edgetvm"))]
     model = [path for path in files if path not in runtime]
+    name = package.name
     text = _PACK.format(name=name, version=VERSION, runtime=_listed(runtime), model=_listed(model))
     return {**files, f"EdgeTVM.{name}.pdsc": text}
 

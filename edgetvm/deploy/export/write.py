@@ -29,4 +29,4 @@ def export_package(package_dir: Path, system: str, output: Path) -> None:
     paths = [path for folder in _FOLDERS for path in sorted((package.folder / folder).glob("*.[ch]"))]
     files = {path.relative_to(package.folder).as_posix(): path.read_bytes() for path in paths}
     with staged_folder(output) as stage:
-        write_files(stage, SYSTEMS[system](package.name, files))
+        write_files(stage, SYSTEMS[system](package, files))

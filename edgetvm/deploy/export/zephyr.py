@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgetvm.deploy.package import Package
+
 _MODULE = """\
 name: edgetvm_{name}
 build:
@@ -34,8 +36,9 @@ endif()
 """
 
 
-def zephyr_module(name: str, files: Mapping[str, bytes]) -> dict[str, str | bytes]:
+def zephyr_module(package: Package, files: Mapping[str, bytes]) -> dict[str, str | bytes]:
     """The files of a module for the package's ``files``, by their paths in it."""
+    name = package.name
 
     def listed(folder: str) -> str:
         return " ".join(f"${{package}}/{path}" for path in files if path.startswith(folder))

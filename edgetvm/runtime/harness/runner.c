@@ -1,7 +1,7 @@
 /* Runs one model on recorded inputs. Reads request.bin and inputs.bin, writes outputs.bin, report.txt
  * and, asked for, taps.bin.
  *
- * One sample is in memory at a time, in the arena itself unless the caller's buffers were asked for, so
+ * One sample is in memory at a time, in the arenas themselves unless the caller's buffers were asked for, so
  * the harness needs next to no RAM of its own. The length of outputs.bin tells the host how far a run
  * that crashed had come. Needs no C library.
  */
@@ -18,6 +18,8 @@
 
 enum { MAGIC = 0x31525645, CALLER_BUFFERS = 1, GUARD = 2, TAP = 4, PROFILE = 8, BOUND = 16 };
 enum { MAX_TENSORS = 64 }; /* inputs, and outputs, of one model */
+#define COUNT(number, bytes) +1
+enum { ARENAS = EDGETVM_ARENAS(COUNT) };
 enum { WIDEST_ELEMENT = 8, FIRST_FILL = 0xA5, SECOND_FILL = 0x5A };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5, MODEL_FAILED = 6 };
 
@@ -29,8 +31,8 @@ extern const edgetvm_model EDGETVM_MODEL;
 static const edgetvm_model *const model = &EDGETVM_MODEL;
 
 static runner_request request;
-static uint8_t *arena;
-static const void *inputs[MAX_TENSORS]; /* NULL: the tensor lies in the arena */
+static edgetvm_arena arenas[ARENAS];
+static const void *inputs[MAX_TENSORS]; /* NULL: the tensor lies in its arena */
 static void *outputs[MAX_TENSORS];
 static int inputs_file, outputs_file;
 
@@ -38,7 +40,8 @@ static int inputs_file, outputs_file;
 static NOINLINE int run_model(void) {
     edgetvm_status status;
     markers.begin();
-    status = edgetvm_run(model, arena, model->arena_bytes, inputs, outputs);
+    status = ARENAS == 1 ? edgetvm_run(model, arenas[0].memory, arenas[0].bytes, inputs, outputs)
+                         : edgetvm_run_in(model, arenas, ARENAS, inputs, outputs);
     markers.end();
     if (status != EDGETVM_OK) {
         report("status", (uint64_t)status);
@@ -47,12 +50,16 @@ static NOINLINE int run_model(void) {
     return DONE;
 }
 
+static uint8_t *place_of(const edgetvm_tensor *tensor) {
+    return (uint8_t *)arenas[tensor->arena].memory + tensor->offset;
+}
+
 static uint8_t *input_at(int32_t i) {
-    return inputs[i] != NULL ? (uint8_t *)inputs[i] : arena + model->inputs[i].offset;
+    return inputs[i] != NULL ? (uint8_t *)inputs[i] : place_of(&model->inputs[i]);
 }
 
 static uint8_t *output_at(int32_t i) {
-    return outputs[i] != NULL ? (uint8_t *)outputs[i] : arena + model->outputs[i].offset;
+    return outputs[i] != NULL ? (uint8_t *)outputs[i] : place_of(&model->outputs[i]);
 }
 
 static size_t sample_bytes(void) {
@@ -101,18 +108,20 @@ static uint32_t outputs_hash(void) {
     return hash;
 }
 
-/* Runs sample 0 on two arenas that differ in every byte. What was written cannot equal both fills, so
+/* Runs sample 0 twice on arenas that differ in every byte. What was written cannot equal both fills, so
  * arena_touched is exact; and a kernel that reads what nobody wrote gives itself away by its output. */
 static int run_guarded(void) {
     static const uint8_t fills[2] = {FIRST_FILL, SECOND_FILL};
     uint32_t hash[2] = {0, 0};
-    size_t touched = 0;
+    size_t touched[ARENAS] = {0};
+    size_t all_touched = 0;
     int guards_hold = 1;
-    int i;
+    int i, k;
     for (i = 0; i < 2; i++) {
-        size_t touched_now;
         int error;
-        guard_fill(arena, model->arena_bytes, fills[i]);
+        for (k = 0; k < ARENAS; k++) {
+            guard_fill(arenas[k].memory, arenas[k].bytes, fills[i]);
+        }
         error = load_sample(0);
         if (error == DONE) {
             error = run_model();
@@ -121,12 +130,17 @@ static int run_guarded(void) {
             return error;
         }
         hash[i] = outputs_hash();
-        guards_hold = guards_hold && guard_holds(arena, model->arena_bytes, fills[i]);
-        touched_now = guard_touched(arena, model->arena_bytes, fills[i]);
-        touched = touched_now > touched ? touched_now : touched;
+        for (k = 0; k < ARENAS; k++) {
+            const size_t now = guard_touched(arenas[k].memory, arenas[k].bytes, fills[i]);
+            guards_hold = guards_hold && guard_holds(arenas[k].memory, arenas[k].bytes, fills[i]);
+            touched[k] = now > touched[k] ? now : touched[k];
+        }
+    }
+    for (k = 0; k < ARENAS; k++) {
+        all_touched += touched[k];
     }
     report("guard_ok", (uint64_t)guards_hold);
-    report("arena_touched", touched);
+    report("arena_touched", all_touched);
     report("repeatable", hash[0] == hash[1]);
     return DONE;
 }
@@ -165,7 +179,7 @@ static int run_timed(void) {
     for (i = 0; i < request.warmup + request.repeats; i++) {
         uint64_t began, ended;
         int error = DONE;
-        /* A model reuses the bytes of its arena but never writes to a caller's input: one load will do. */
+        /* A model reuses the bytes of its arenas but never writes to a caller's input: one load will do. */
         if (i == 0 || (request.flags & CALLER_BUFFERS) == 0) {
             error = load_sample(0);
         }
@@ -193,7 +207,8 @@ static int run_timed(void) {
 static int read_request(void) {
     const int file = port_open("request.bin", 0);
     if (file < 0 || port_read(file, &request, sizeof request) != 0 || request.magic != MAGIC ||
-        model->input_count > MAX_TENSORS || model->output_count > MAX_TENSORS) {
+        model->arena_count != ARENAS || model->input_count > MAX_TENSORS ||
+        model->output_count > MAX_TENSORS) {
         return BAD_REQUEST;
     }
     return port_close(file) == 0 ? DONE : BAD_REQUEST;
@@ -202,18 +217,21 @@ static int read_request(void) {
 /* With guards on, no more aligned than a caller has to: a kernel that counts on more shows it. */
 static void *caller_buffer(size_t bytes) {
     const size_t offset = (request.flags & GUARD) != 0 ? WIDEST_ELEMENT : 0;
-    uint8_t *const memory = port_memory(offset + bytes, GUARD_BYTES);
+    uint8_t *const memory = port_memory(0, offset + bytes, GUARD_BYTES);
     return memory == NULL ? NULL : memory + offset;
 }
 
 static int allocate(void) {
     const size_t align = model->arena_align > GUARD_BYTES ? model->arena_align : GUARD_BYTES;
-    uint8_t *const memory = port_memory(align + model->arena_bytes + GUARD_BYTES, align);
     int32_t i;
-    if (memory == NULL) {
-        return NO_MEMORY;
+    for (i = 0; i < ARENAS; i++) {
+        uint8_t *const memory = port_memory(i, align + model->arena_bytes[i] + GUARD_BYTES, align);
+        if (memory == NULL) {
+            return NO_MEMORY;
+        }
+        arenas[i].memory = memory + align;
+        arenas[i].bytes = model->arena_bytes[i];
     }
-    arena = memory + align;
     for (i = 0; (request.flags & CALLER_BUFFERS) != 0 && i < model->input_count; i++) {
         inputs[i] = caller_buffer(model->inputs[i].bytes);
         if (inputs[i] == NULL) {

@@ -1,5 +1,4 @@
 #include "tap.h"
-#include "edgetvm.h"
 #include "port.h"
 
 extern const edgetvm_model EDGETVM_MODEL;
@@ -14,9 +13,10 @@ void tap_write(const void *data, size_t bytes) {
     }
 }
 
-void tap_arena(const uint8_t *arena, int output) {
-    if (output == 0) {
-        tap_write(arena, EDGETVM_MODEL.arena_bytes);
+void tap_arenas(const edgetvm_arena *arenas, int output) {
+    int32_t i;
+    for (i = 0; output == 0 && i < EDGETVM_MODEL.arena_count; i++) {
+        tap_write(arenas[i].memory, EDGETVM_MODEL.arena_bytes[i]);
     }
 }
 

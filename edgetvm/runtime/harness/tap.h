@@ -5,12 +5,13 @@
 #ifndef EDGETVM_HARNESS_TAP_H
 #define EDGETVM_HARNESS_TAP_H
 
+#include "edgetvm.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
 /* From tap_open to tap_close; otherwise they do nothing. */
 void tap_write(const void *data, size_t bytes);
-void tap_arena(const uint8_t *arena, int output); /* all of it, once a call: with its output 0 */
+void tap_arenas(const edgetvm_arena *arenas, int output); /* all of them, once a call: with its output 0 */
 
 int tap_open(void);  /* 0, or -1 */
 int tap_close(void); /* 0, or -1 when something was not written */

@@ -19,8 +19,9 @@ int port_close(int file);
 /* One line for the person at the other end. */
 void port_message(const char *line);
 
-/* Memory that lasts until the program ends, or NULL. Never zeroed: the caller cannot rely on it. */
-void *port_memory(size_t bytes, size_t align);
+/* Memory that lasts until the program ends, or NULL. Never zeroed: the caller cannot rely on it. It lies in the
+ * region of the model's arena number `arena`, where a machine has several. */
+void *port_memory(int32_t arena, size_t bytes, size_t align);
 
 /* A monotonic clock, or 0 for ever where there is none; what it shows in nanoseconds, which takes a division. */
 uint64_t port_ticks(void);

@@ -4,11 +4,19 @@
 
 extern const edgetvm_model EDGETVM_MODEL;
 
-/* In words of 8 bytes, so that it is aligned for every element. */
-__attribute__((section(".arena"))) static uint64_t arena[(EDGETVM_ARENA_BYTES + 7) / 8];
+/* In words of 8 bytes, so that they are aligned for every element. */
+#define DEFINED(number, bytes)                                                                               \
+    __attribute__((section(".arena." #number))) static uint64_t arena_##number[(bytes + 7) / 8];
+#define LISTED(number, bytes) {arena_##number, sizeof arena_##number},
+#define COUNT(number, bytes) +1
+EDGETVM_ARENAS(DEFINED)
+
+enum { ARENAS = EDGETVM_ARENAS(COUNT) };
 
 int main(void) {
-    return (int)edgetvm_run(&EDGETVM_MODEL, arena, sizeof arena, NULL, NULL);
+    const edgetvm_arena arenas[] = {EDGETVM_ARENAS(LISTED)};
+    return ARENAS == 1 ? (int)edgetvm_run(&EDGETVM_MODEL, arenas[0].memory, arenas[0].bytes, NULL, NULL)
+                       : (int)edgetvm_run_in(&EDGETVM_MODEL, arenas, ARENAS, NULL, NULL);
 }
 
 void fault_handler(void) {

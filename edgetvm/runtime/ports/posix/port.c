@@ -71,8 +71,9 @@ static void *map(size_t bytes) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-void *port_memory(size_t bytes, size_t align) {
+void *port_memory(int32_t arena, size_t bytes, size_t align) {
     uint8_t *const memory = map(bytes + align);
+    (void)arena;
     if (memory == NULL) {
         return NULL;
     }
