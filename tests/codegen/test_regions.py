@@ -18,25 +18,10 @@ from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DoesNotFitError
 from edgetvm.report.region_use import RegionUse
-from edgetvm.resources import targets_dir
 from edgetvm.target.load import load_target
 from tests.target.bare_metal import link_program, run_image
+from tests.target.small_board import smaller
 from tests.tools import require_tool
-
-# The RAM of each shipped board that is emulated: its two regions, in KiB.
-BOARDS = {"qemu-mps2-an386": (4096, 16384), "qemu-mps3-an547": (512, 4096)}
-
-
-def smaller(board: str, first: int, second: int, folder: Path) -> str:
-    """The file of a board with this much RAM, in KiB, of which 8 stay free in the first region."""
-    text = (targets_dir() / "boards" / f"{board}.toml").read_text()
-    for old, new in zip(BOARDS[board], (first, second), strict=True):
-        head, _, tail = text.rpartition(f'kind    = "ram"\nkib     = {old}\n')
-        assert head, f"{board} has no RAM of {old} KiB"
-        text = f'{head}kind    = "ram"\nkib     = {new}\n{tail}'
-    path = folder / f"{board}-{first}-{second}.toml"
-    path.write_text(text)
-    return str(path)
 
 
 @pytest.fixture
@@ -53,7 +38,7 @@ def regions(package: edgetvm.Package) -> dict[str, RegionUse]:
     return {use.region.name: use for use in footprint.regions}
 
 
-@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("board", ["qemu-mps2-an386", "qemu-mps3-an547"])
 def test_it_runs_exactly(board: str, spread_digits: Callable[[str], edgetvm.Package]) -> None:
     require_tool("qemu-system-arm")
     package = spread_digits(board)
@@ -61,7 +46,7 @@ def test_it_runs_exactly(board: str, spread_digits: Callable[[str], edgetvm.Pack
     arena = package.manifest["arena"]
     assert [part["region"] for part in arena["parts"]] == [fast, slow]
     assert arena["parts"][0]["bytes"] <= 1024 < arena["bytes"] == sum(part["bytes"] for part in arena["parts"])
-    report = package.verify(samples=3)
+    report = package.verify(samples=3, canary=True)
     assert (report.passed, report.integer_mismatches) == (True, 0)
     use = regions(package)
     assert dict(use[fast].sections) == {".stack": 4096, ".arena": arena["parts"][0]["bytes"]}

@@ -14,6 +14,7 @@ import edgetvm
 from edgetvm.cli.main import main
 from edgetvm.deploy.export.write import SYSTEMS, export_package
 from edgetvm.errors import OutputError, PackageError
+from tests.target.small_board import smaller
 from tests.tools import require_tool
 
 STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -68,6 +69,12 @@ def package(compiled: Callable[..., edgetvm.Package], digits: Path) -> edgetvm.P
     return compiled(digits, "generic-c", format="c")
 
 
+@pytest.fixture
+def spread_package(compiled: Callable[..., edgetvm.Package], digits: Path, session_dir: Path) -> edgetvm.Package:
+    """Its tensors lie in two arenas."""
+    return compiled(digits, smaller("qemu-mps2-an385", 13, 6, session_dir), format="c")
+
+
 def build(*command: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -111,8 +118,11 @@ def test_zephyr(package: edgetvm.Package, tmp_path: Path) -> None:
     assert subprocess.run([tmp_path / "build" / "application"], check=False).returncode == 0
 
 
-def test_arduino(package: edgetvm.Package, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "arenas"), [("package", 1), ("spread_package", 2)])
+def test_arduino(name: str, arenas: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """All sources below `src` are compiled, `src` is where headers are looked for; the sketch is C++."""
+    package = request.getfixturevalue(name)
+    assert len(package.manifest["arena"]["parts"]) == arenas
     package.export("arduino", tmp_path / "library")
     library = tmp_path / "library"
     properties = dict(line.split("=", 1) for line in (library / "library.properties").read_text().splitlines())
@@ -157,6 +167,15 @@ def test_cmsis_pack(package: edgetvm.Package, tmp_path: Path) -> None:
     assert set(listed) == {path for path in (tmp_path / "pack").rglob("*.[ch]") if path.is_file()}
     objects = compile_c([path for path in listed if path.suffix == ".c"], sorted(include), tmp_path)
     objects += compile_c([package.path / "main.c"], sorted(include), tmp_path)
+    build(require_tool("gcc"), *objects, "-lm", "-o", tmp_path / "program")
+    build(tmp_path / "program")
+
+
+def test_the_example_of_two_arenas(spread_package: edgetvm.Package, tmp_path: Path) -> None:
+    folder = spread_package.path
+    objects = compile_c(
+        [*sources(folder / "src"), *sources(folder / "runtime"), folder / "main.c"], [folder / "include"], tmp_path
+    )
     build(require_tool("gcc"), *objects, "-lm", "-o", tmp_path / "program")
     build(tmp_path / "program")
 

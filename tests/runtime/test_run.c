@@ -114,8 +114,7 @@ static void test_every_arena_is_checked(void) {
     CHECK(edgetvm_run_in(NULL, good, 2, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     CHECK(edgetvm_run(&apart, good[0].memory, ARENA_BYTES, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
     for (i = 0; i < 2; i++) {
-        edgetvm_arena arenas[2];
-        memcpy(arenas, good, sizeof good);
+        edgetvm_arena arenas[] = {good[0], good[1]};
         arenas[i].memory = NULL;
         CHECK(edgetvm_run_in(&apart, arenas, 2, NULL, NULL) == EDGETVM_BAD_ARGUMENT);
         arenas[i].memory = (uint8_t *)good[i].memory + 8;
