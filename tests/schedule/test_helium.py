@@ -59,6 +59,31 @@ def check(cases: list[Case], folder: Path) -> list[str]:
     return [kernel["rule"] for kernel in kernels if "convolve" in kernel["name"]]
 
 
+def test_weights_of_four_bits(tmp_path: Path) -> None:
+    """Two channels in the bytes of one: of one pixel and of many, an odd last one, overlapping and gathered runs."""
+    cases = [
+        Case((1, 1, 64), 9, (1, 1), largest=7),
+        Case((5, 6, 32), 8, (1, 1), largest=7),
+        Case((5, 5, 40), 7, (1, 1), largest=7),
+        Case((9, 7, 3), 6, (3, 3), pads=(1, 1, 1, 1), largest=7),
+        Case((4, 3, 16), 4, (3, 3), pads=(1, 1, 1, 1), largest=7),
+        Case((3, 4, 13), 2, (1, 1), largest=7),
+    ]
+    assert check(cases, tmp_path) == ["helium_tile"] * len(cases)
+
+
+def test_panels_of_nibbles() -> None:
+    """Lower halves are the even channels, upper ones the odd."""
+    weights = np.random.default_rng(0).integers(-8, 8, (40, 6)).astype(np.int8)
+    runs = Runs(1, 1, (0, 0), 40)
+    whole, joined = ChunkPanels(2, runs).pack(weights), ChunkPanels(2, runs, nibbles=True).pack(weights)
+    pairs = whole.reshape(-1, 2, 16)
+    assert 2 * joined.size == whole.size
+    np.testing.assert_array_equal((joined.reshape(-1, 16) << 4) >> 4, pairs[:, 0])
+    np.testing.assert_array_equal(joined.reshape(-1, 16) >> 4, pairs[:, 1])
+    assert ChunkPanels(2, runs).label != ChunkPanels(2, runs, nibbles=True).label
+
+
 def test_sums_of_products(tmp_path: Path) -> None:
     """Runs of every length, gathered ones, whole and ragged tiles, bands of rows, sums kept between iterations."""
     cases = [

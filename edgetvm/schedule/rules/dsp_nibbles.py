@@ -11,21 +11,12 @@ import numpy as np
 from tvm import tirx
 
 from edgetvm.schedule.rules.dsp_instructions import multiply_pairs
+from edgetvm.schedule.rules.nibbles import NIBBLE
 
-NIBBLE = 4  # bits
 SCALE_BITS = 12  # of 16, those that are not a nibble
 PAIRS = 4  # of a word
 _LOWEST = 0x000F000F
 _HIGHEST = _LOWEST << SCALE_BITS
-_LARGEST = 1 << 7  # an activation's magnitude
-
-
-def fit_nibbles(data: np.ndarray) -> bool:
-    """Whether weights ``[..., O]`` are numbers of 4 bits whose sums of products have room beside the scale."""
-    if data.min() < -8 or data.max() > 7:
-        return False
-    sums = np.abs(data.astype(np.int64)).reshape(-1, data.shape[-1]).sum(0)
-    return int(sums.max()) * _LARGEST < 1 << (31 - SCALE_BITS)
 
 
 def joined_nibbles(pairs: np.ndarray) -> np.ndarray:
@@ -49,14 +40,3 @@ def unpacked(word: tirx.Expr, pair: int, mask: tirx.Expr) -> tirx.Expr:
     """Pair `pair` of a word of nibbles, scaled: a shift and an and, which are one instruction."""
     up = SCALE_BITS - NIBBLE * pair
     return tirx.bitwise_and(tirx.LShift(word, tirx.const(up, "int32")) if up else word, mask)
-
-
-def without_scale(total: tirx.Expr, bias: tirx.Expr | None) -> tirx.Expr:
-    """The sum of products with weights as they are, and a bias.
-
-    Added without signs: of a sum that cannot overflow LLVM would widen both parts to 64 bits instead.
-    """
-    plain = tirx.RShift(total, tirx.const(SCALE_BITS, "int32"))
-    if bias is None:
-        return plain
-    return tirx.reinterpret("int32", tirx.Add(*(tirx.reinterpret("uint32", part) for part in (bias, plain))))

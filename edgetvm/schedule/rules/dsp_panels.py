@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgetvm.schedule.rules.dsp_nibbles import NIBBLE, joined_nibbles
+from edgetvm.schedule.rules.dsp_nibbles import joined_nibbles
+from edgetvm.schedule.rules.nibbles import NIBBLE
 from edgetvm.schedule.rules.winograd_transform import F2, transform_weights
 
 GROUP = 4  # products that one word of weights takes part in

@@ -10,7 +10,6 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dot_plan import copy_limit, fold_rows
 from edgetvm.schedule.rules.dsp_block import block_sizes, step_cost
-from edgetvm.schedule.rules.dsp_nibbles import NIBBLE
 from edgetvm.schedule.rules.dsp_panels import DspPanels
 from edgetvm.schedule.rules.dsp_words import (
     BYTE,
@@ -25,6 +24,7 @@ from edgetvm.schedule.rules.dsp_words import (
     loads_of,
     runs_on,
 )
+from edgetvm.schedule.rules.nibbles import NIBBLE
 from edgetvm.schedule.types import Tiles, TileSize, pick
 
 WORD_BYTES = 4

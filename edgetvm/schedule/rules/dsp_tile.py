@@ -18,9 +18,10 @@ from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.rules.dsp_copy import Copy
-from edgetvm.schedule.rules.dsp_nibbles import NIBBLE, fit_nibbles, mask_of_nibbles
+from edgetvm.schedule.rules.dsp_nibbles import SCALE_BITS, mask_of_nibbles
 from edgetvm.schedule.rules.dsp_plan import DspPlan, plan_of
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
+from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles, have_room
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset
 from edgetvm.schedule.types import Constants, Loops
@@ -34,11 +35,12 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     old = list(sch.mod["main"].params)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, old, constants)
-    narrow = not machine.recipe.wide_percent and all(map(fit_nibbles, constants[position]))
+    weights = constants[position]
+    narrow = not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights, SCALE_BITS)
     plan = plan_of(kernel, machine, narrow)
     if plan is None:
         return None
-    packed = tirx.decl_buffer(plan.packing.pack(constants[position][0]).shape, "int32", name=kernel.w.name)
+    packed = tirx.decl_buffer(plan.packing.pack(weights[0]).shape, "int32", name=kernel.w.name)
     code = Code()
     rows = rows_of(code, kernel, packed)
     mask = code.let("mask", mask_of_nibbles()) if plan.bits == NIBBLE else None

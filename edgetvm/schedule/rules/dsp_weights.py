@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from tvm import tirx
 
 from edgetvm.schedule.rules.dsp_instructions import widen_even, widen_odd
-from edgetvm.schedule.rules.dsp_nibbles import NIBBLE, unpacked
+from edgetvm.schedule.rules.dsp_nibbles import unpacked
 from edgetvm.schedule.rules.dsp_words import BYTE, PAIR
+from edgetvm.schedule.rules.nibbles import NIBBLE
 from edgetvm.schedule.rules.write_code import Code, load
 
 

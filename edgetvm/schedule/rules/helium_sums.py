@@ -10,9 +10,18 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.helium_instructions import VECTOR_BITS, WORDS, multiply_add
 from edgetvm.schedule.rules.helium_window import WHOLE, Chunk, Runs
-from edgetvm.schedule.rules.write_code import Code, Offset, load, store, vector_type
+from edgetvm.schedule.rules.nibbles import NIBBLE
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store, vector_type
 
 Sums: TypeAlias = list[list[tirx.Expr]]  # of each pixel those of its channels
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where weights of a channel lie: from byte `at` on, whole bytes, or their lower (0) or upper (1) `half`."""
+
+    at: Offset
+    half: int | None
 
 
 @dataclass(frozen=True)
@@ -21,16 +30,20 @@ class Weights:
 
     panel: tirx.Buffer
     columns: int
-    held: Mapping[Offset, tirx.Expr]
+    held: Mapping[Place, tirx.Expr]
 
 
 @dataclass(frozen=True)
 class HeliumSums:
-    """Writes them: of all runs of a window, with at most `unrolled` products of vectors in one body."""
+    """Writes them: of all runs of a window, with at most `unrolled` products of vectors in one body.
+
+    `nibbles` tells that two channels share bytes.
+    """
 
     code: Code
     runs: Runs
     unrolled: int
+    nibbles: bool
 
     def weights(self, panel: tirx.Buffer, columns: int, holds: bool) -> Weights:
         """A panel of weights, which registers hold or which are loaded where they are used."""
@@ -40,7 +53,7 @@ class HeliumSums:
         held = {
             place: self._factor(weights, place, chunk.lanes)
             for run in range(self.runs.count)
-            for chunk, places in _places(weights, run * self.runs.bytes, self.runs.chunks)
+            for chunk, places in self._places(weights, run * self.runs.bytes, self.runs.chunks)
             for place in places
         }
         return replace(weights, held=held)
@@ -91,7 +104,7 @@ class HeliumSums:
     ) -> Sums:
         """Add the products of some chunks; `before` are the bytes of one channel before their weights."""
         at = self.code.view("xp", x, start, 1)
-        for chunk, places in _places(weights, before, chunks):
+        for chunk, places in self._places(weights, before, chunks):
             activations = [self._vector(at, p * step + chunk.start, chunk.lanes) for p in range(len(sums))]
             result = [list(own) for own in sums]
             for c, place in enumerate(places):
@@ -101,12 +114,16 @@ class HeliumSums:
             sums = result
         return sums
 
-    def _factor(self, weights: Weights, place: Offset, lanes: int) -> tirx.Expr:
+    def _factor(self, weights: Weights, place: Place, lanes: int) -> tirx.Expr:
         if lanes != WHOLE:
-            return self._vector(weights.panel, place, lanes)
+            return self._vector(weights.panel, place.at, lanes)
         # A load of words reaches further from an address.
-        words = load(self.code.view("wp", weights.panel, place, WORDS, "int32"), 0, WORDS)
-        return self.code.let("w", tirx.reinterpret(vector_type("int8", WHOLE), words))
+        words = load(self.code.view("wp", weights.panel, place.at, WORDS, "int32"), 0, WORDS)
+        value = tirx.reinterpret(vector_type("int8", WHOLE), words)
+        if place.half is not None:
+            half = constant(NIBBLE, "int8", WHOLE)
+            value = tirx.RShift(value if place.half else tirx.LShift(value, half), half)
+        return self.code.let("w", value)
 
     def _vector(self, buffer: tirx.Buffer, place: Offset, lanes: int) -> tirx.Expr:
         """So many codes, as numbers that fill a vector; one code as int32."""
@@ -115,11 +132,12 @@ class HeliumSums:
             return self.code.let("v", value)
         return self.code.let("v", tirx.Cast("int32" if lanes == 1 else f"int{VECTOR_BITS // lanes}x{lanes}", value))
 
-
-def _places(weights: Weights, before: Offset, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Offset]]]:
-    """Where the weights of each chunk lie, one place a channel; `before` are the bytes of a channel before them."""
-    done = 0
-    for chunk in chunks:
-        first = (before + done) * weights.columns
-        yield chunk, [first + c * chunk.lanes for c in range(weights.columns)]
-        done += chunk.lanes
+    def _places(self, weights: Weights, before: Offset, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, list[Place]]]:
+        """Where the weights of each chunk lie, one place a channel; `before` are the bytes of a channel before them."""
+        share = 2 if self.nibbles else 1
+        done = 0
+        for chunk in chunks:
+            first = (before + done) * -(-weights.columns // share)
+            rows = ((first + c // share * chunk.lanes, c % share) for c in range(weights.columns))
+            yield chunk, [Place(at, half if self.nibbles else None) for at, half in rows]
+            done += chunk.lanes

@@ -5,7 +5,7 @@ A tile of pixels x channels has its sums in registers and is requantized there, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from edgetvm.schedule.rules.helium_instructions import WORDS
 from edgetvm.schedule.rules.helium_sums import HeliumSums, Weights
 from edgetvm.schedule.rules.helium_window import WHOLE, ChunkPanels, Runs, runs_of_window
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.nibbles import are_nibbles
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
 from edgetvm.schedule.types import Answer, Constants, Loops
@@ -42,20 +43,26 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     func = sch.mod["main"]
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
-    packing = ChunkPanels(columns, runs)
+    packing = ChunkPanels(columns, runs, _in_nibbles(runs, columns, machine, constants[position]))
     size = packing.pack(np.zeros([int(extent) for extent in kernel.w.shape], np.int8)).size
     packed = tirx.decl_buffer((size,), "int8", name=kernel.w.name)
     code = Code()
     rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
-    sums = HeliumSums(code, runs, recipe.helium_unrolled)
+    sums = HeliumSums(code, runs, recipe.helium_unrolled, packing.nibbles)
     vectors = runs.count * len(runs.chunks) * columns
     holds = vectors <= recipe.helium_held and kernel.extents[1] * kernel.extents[2] > 1
     four = FourCodes(code, kernel, rows, columns) if pixels * columns == WORDS and makes_codes(kernel) else None
-    HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, columns, rows.of(packed), holds, four).write()
+    HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, packing, rows.of(packed), holds, four).write()
     params[position] = packed
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     # LLVM would load all weights ahead of the loops over pixels and spill them, did stores not seem to change them.
     return Loops(written.with_attr("tirx.noalias", False), {**as_bytes, position: packing})
+
+
+def _in_nibbles(runs: Runs, columns: int, machine: Machine, weights: Sequence[np.ndarray]) -> bool:
+    """Whether weights are held in 4 bits: where they fit, are read 16 at a time, and flash is not to buy speed."""
+    whole = columns % 2 == 0 and all(chunk.lanes == WHOLE for chunk in runs.chunks)
+    return whole and not machine.recipe.wide_percent and are_nibbles(weights)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class HeliumWriter:
     seen: Runs
     sums: HeliumSums
     pixels: int
-    columns: int
+    packing: ChunkPanels
     weights: tirx.Buffer
     holds: bool
     four: FourCodes | None
@@ -122,16 +129,18 @@ class HeliumWriter:
 
     def _panels(self) -> Iterator[tuple[Offset, int]]:
         """Loops over panels: (number, channels)."""
-        whole, rest = divmod(self.kernel.channels, self.columns)
+        whole, rest = divmod(self.kernel.channels, self.packing.columns)
         with self.code.loop("o", whole) as panel:
-            yield panel, self.columns
+            yield panel, self.packing.columns
         if rest:
             yield whole, rest
 
     def _panel(self, at_panel: Offset, columns: int, holds: bool) -> Panel:
         """The panel of so many channels, with its constants and, if it `holds` them, its weights in registers."""
-        code, size, first = self.code, self.sums.runs.count * self.sums.runs.bytes, at_panel * self.columns
-        weights = code.view("wp", self.weights, at_panel * (size * self.columns), size * columns)
+        code, packing, runs = self.code, self.packing, self.sums.runs.count
+        first = at_panel * packing.columns
+        size = runs * packing.run_bytes(packing.columns)
+        weights = code.view("wp", self.weights, at_panel * size, runs * packing.run_bytes(columns))
         constants = constants_of(code, self.kernel, self.rows, first, columns)
         epilogue = ChannelEpilogue(code, self.kernel, self.rows, (1,), None, constants, words=True)
         biased = epilogue.bias is not None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgetvm.schedule.rules.dot_kernel import DotKernel
+from edgetvm.schedule.rules.nibbles import NIBBLE
 
 LANES = (16, 8, 4, 1)
 WHOLE = LANES[0]
@@ -79,16 +80,19 @@ def runs_of_window(kernel: DotKernel) -> Runs:
 class ChunkPanels:
     """Weights ``[..., O]`` as one row of bytes: for each `columns` channels, each run and chunk ``[column, lane]``.
 
-    The last channels may be fewer. Lanes that other chunks hold, or that lie behind a gathered run, are 0.
+    The last channels may be fewer. Lanes that other chunks hold, or that lie behind a gathered run, are 0. With
+    `nibbles` two channels share the bytes of a chunk: the lower halves are the first one's.
     """
 
     columns: int
     runs: Runs
+    nibbles: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return f"chunks{self.columns}_{self.runs.count}x{self.runs.length}{'g' * self.runs.gathered}"
+        how = "g" * self.runs.gathered + "n" * self.nibbles
+        return f"chunks{self.columns}_{self.runs.count}x{self.runs.length}{how}"
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
@@ -101,7 +105,17 @@ class ChunkPanels:
                 for chunk in self.runs.chunks:
                     block = run[chunk.start : chunk.start + chunk.lanes].T.copy()
                     block[:, : chunk.known] = 0
-                    blocks.append(block.reshape(-1))
+                    blocks.append((_joined(block) if self.nibbles else block).reshape(-1))
                 packed = np.concatenate(blocks)
-                pieces.append(np.pad(packed, (0, self.runs.bytes * run.shape[-1] - packed.size)))
+                pieces.append(np.pad(packed, (0, self.run_bytes(run.shape[-1]) - packed.size)))
         return np.concatenate(pieces)
+
+    def run_bytes(self, columns: int) -> int:
+        """Of one run of so many channels."""
+        return self.runs.bytes * (-(-columns // 2) if self.nibbles else columns)
+
+
+def _joined(channels: np.ndarray) -> np.ndarray:
+    """Rows of small numbers two by two in a row of bytes."""
+    bits = np.pad(channels, ((0, len(channels) % 2), (0, 0))).view(np.uint8)
+    return ((bits[0::2] & 15) | (bits[1::2] << NIBBLE)).view(np.int8)

@@ -16,11 +16,11 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.types import Constants, Loops, Packing
 
-_BITS = 4
-_UPPER = 32 - _BITS
+_UPPER = 32 - NIBBLE
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Nibbles:
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
         bits = data.view(np.uint8)
-        joined = ((bits[..., 0::2, :] & 15) | (bits[..., 1::2, :] << _BITS)).view(np.int8)
+        joined = ((bits[..., 0::2, :] & 15) | (bits[..., 1::2, :] << NIBBLE)).view(np.int8)
         return joined if self.after is None else self.after.pack(joined)
 
 
@@ -72,7 +72,7 @@ def weights_of(sch: Schedule, constants: Constants) -> int | None:
                 continue
             if not any(load.indices[-2].same_as(axis.var) for axis in sums):
                 continue
-            if all(array.min() >= -8 and array.max() <= 7 for array in constants[position]):
+            if are_nibbles(constants[position]):
                 return position
     return None
 
@@ -88,7 +88,7 @@ def reading(func: tirx.PrimFunc, position: int, narrow: tirx.Buffer) -> tirx.Pri
         *outer, k, column = old.indices
         byte = tirx.Cast("int32", tirx.BufferLoad(narrow, [*outer, tirx.floordiv(k, two), column]))
         upper = tirx.Cast("int32", tirx.floormod(k, two))
-        up = tirx.LShift(byte, tirx.const(_UPPER, "int32") - upper * tirx.const(_BITS, "int32"))
+        up = tirx.LShift(byte, tirx.const(_UPPER, "int32") - upper * tirx.const(NIBBLE, "int32"))
         return tirx.Cast("int8", tirx.RShift(up, tirx.const(_UPPER, "int32")))
 
     def region(old: TensorRegion) -> TensorRegion:
