@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgetvm.oracle.kernels import UnreadableError
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.recipe import Machine
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import RecordFile
+from edgetvm.tune.records import Record
 from edgetvm.tune.space import Space
 from edgetvm.tune.task_search import TaskSearch
-from edgetvm.tune.types import OK, Candidate, TuningTask
+from edgetvm.tune.types import OK, Candidate, Cost, TuningTask
 
 _BATCH = 16  # candidates in one program
 _SHARE = 8  # of one task
@@ -95,7 +96,7 @@ class Search:
         return batch
 
     def _measure(self, batch: Sequence[Candidate], rounds: int) -> None:
-        records = self.measurer.measure(batch, rounds)
+        records = self._records(batch, rounds)
         self.file.append(records)
         for candidate, record in zip(batch, records, strict=True):
             self.searches[candidate.task.key].tell([record])
@@ -111,6 +112,24 @@ class Search:
             self.curve.append(Point(self.trials, time.monotonic() - self.began, total))
             self.log(f"{self.trials} trials: {total:,.0f} {self.measurer.unit} an inference")
 
+    def _records(self, candidates: Sequence[Candidate], rounds: int) -> list[Record]:
+        """A record for each candidate.
+
+        Where times are measured the rule's own choice is timed beside them, and they count by as much as it has become
+        slower or faster since it was first measured: a machine is not the same from minute to minute.
+        """
+        if self.measurer.unit != "us":
+            return self.measurer.measure(candidates, rounds)
+        tasks = {candidate.task.key: candidate.task for candidate in candidates}
+        own = {candidate.task.key for candidate in candidates if not candidate.decision}
+        beside = [Candidate(task, {}) for key, task in tasks.items() if key not in own]
+        records = self.measurer.measure([*candidates, *beside], rounds)
+        now = {record.kernel: record.outcome.cost for record in records if not record.decision}
+        return [
+            _scaled(record, self.searches[record.kernel].base, now.get(record.kernel))
+            for record in records[: len(candidates)]
+        ]
+
     def _confirm(self, searches: Iterable[TaskSearch]) -> None:
         """Time what was found beside what the rule chooses, again and for longer: the last record counts."""
         for search in searches:
@@ -118,7 +137,7 @@ class Search:
             if found and any(found):
                 decisions = [{}, *(decision for decision in found if decision)]
                 pairs = [Candidate(search.space.task, decision) for decision in decisions]
-                self.file.append(self.measurer.measure(pairs, _FINAL_ROUNDS))
+                self.file.append(self._records(pairs, _FINAL_ROUNDS))
 
     @property
     def total(self) -> float | None:
@@ -127,6 +146,16 @@ class Search:
         if any(pair is None for _, pair in best):
             return None
         return sum(calls * pair[1] for calls, pair in best if pair is not None)
+
+
+def _scaled(record: Record, first: float | None, now: Cost | None) -> Record:
+    """The record of a cost that was measured beside `now`, as if that were `first`."""
+    cost = record.outcome.cost
+    if cost is None or first is None or now is None:
+        return record
+    by = first / now.value
+    scaled = Cost(cost.value * by, cost.low * by, cost.high * by, cost.unit)
+    return replace(record, outcome=replace(record.outcome, cost=scaled))
 
 
 def _hope(search: TaskSearch) -> float:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edgetvm.errors import OutputError, RecordsError
 from edgetvm.tune.record_file import SCHEMA, RecordFile
-from edgetvm.tune.records import Record, from_fields, to_fields
+from edgetvm.tune.records import from_fields, to_fields
 from edgetvm.tune.types import CRASHED, STATUSES
 from tests.tune.records import record
 
@@ -83,10 +83,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 WRITER = """
-import sys
+import resource, signal, sys
 from pathlib import Path
 from edgetvm.tune.record_file import RecordFile
 from tests.tune.records import record
+if len(sys.argv) > 2:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 file = RecordFile(Path(sys.argv[1]))
 for number in range(10_000):
     file.append([record(decision={"dsp_unrolled": number}, note="y" * 2000)])
@@ -94,19 +97,35 @@ for number in range(10_000):
 """
 
 
-def test_what_was_committed_outlives_the_writer(tmp_path: Path) -> None:
+def writer(*arguments: object) -> subprocess.Popen[str]:
+    """A process that adds records one by one, and tells of each that it has."""
     root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", WRITER, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(root)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=root, env=environment)
+
+
+@pytest.mark.parametrize("after", [1, 7])
+def test_what_was_committed_outlives_the_writer(tmp_path: Path, after: int) -> None:
     path = tmp_path / "r.sqlite"
-    command = [sys.executable, "-c", WRITER, str(path)]
-    for stop in (3, 11):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environment) as writer:
-            assert writer.stdout is not None
-            before = len(RecordFile(path).read()) if path.exists() else 0
-            told = 0
-            while told < stop:
-                told = int(writer.stdout.readline()) + 1
-            writer.send_signal(signal.SIGKILL)
-        kept: list[Record] = RecordFile(path).read()
-        assert len(kept) >= before + stop
-        assert not RecordFile(path).notes
+    with writer(path) as process:
+        assert process.stdout is not None
+        told = 0
+        while told < after:
+            told = int(process.stdout.readline()) + 1
+        process.send_signal(signal.SIGKILL)
+    file = RecordFile(path)
+    assert len(file.read()) >= after
+    assert not file.notes
+
+
+def test_a_full_disk_loses_only_what_did_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    with writer(path, 100_000) as process:
+        out, error = process.communicate()
+    assert f"OutputError: records file {path} cannot be written" in error
+    file = RecordFile(path)
+    assert len(file.read()) == len(out.split()) > 3
+    assert not file.notes
+    file.append([record()])
