@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from edgetvm import api
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and a hint, as all errors are."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n  `{self.prog} --help` lists what there is\n")
 
 
 def version_text() -> str:

@@ -22,7 +22,7 @@ from edgetvm.cli import (
     tune,
     verify,
 )
-from edgetvm.cli.arguments import version_text
+from edgetvm.cli.arguments import Parser, version_text
 from edgetvm.errors import EdgeTVMError
 
 COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, tune, records, export, targets)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="edgetvm", description="Compile a neural network into a small verified C library for one device."
     )
     parser.add_argument("--version", action="version", version=version_text())

@@ -47,6 +47,7 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
     Max and Min become calls of functions of our own: TVM keeps their operands in variables that it
     takes for valid even after the memory they came from has changed.
     Sums and the like of narrow integers are computed in 32 bits and cut: int8 wraps in TVM, not in C.
+    Numbers with a sign are shifted to the left without it: C has no meaning for that of a negative one.
     Register arrays become plain ones: C has no word for them, and compilers see it for themselves.
     Four bytes that are a word are copied to one: they may lie anywhere. Names that nothing uses are left out.
     """
@@ -72,11 +73,12 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
 
     def wrap_bits(expr: LShift | BitwiseNot) -> tvm.ir.Expr:
         dtype = str(expr.ty.dtype)
-        if dtype not in _WIDE:
-            return expr
         if isinstance(expr, BitwiseNot):
-            return tirx.Cast(dtype, BitwiseNot(tirx.Cast("uint32", expr.a)))
-        return tirx.Cast(dtype, LShift(tirx.Cast("uint32", expr.a), tirx.Cast("uint32", expr.b)))
+            return tirx.Cast(dtype, BitwiseNot(tirx.Cast("uint32", expr.a))) if dtype in _WIDE else expr
+        if dtype not in _WIDE and not dtype.startswith("int"):
+            return expr
+        bits = "uint64" if dtype == "int64" else "uint32"
+        return tirx.Cast(dtype, LShift(tirx.Cast(bits, expr.a), tirx.Cast(bits, expr.b)))
 
     def call(expr: tvm.ir.Call) -> tvm.ir.Expr:
         name = expr.op.name if isinstance(expr.op, tvm.ir.Op) else ""

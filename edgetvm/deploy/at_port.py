@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from edgetvm.deploy.build import build_image
+from edgetvm.deploy.build import build_image, check_bare_metal
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
@@ -26,8 +26,7 @@ def run_at_port(package: Package, target: Target, request: RunRequest, work: Pat
     board = target.board
     if board is None or board.serial is None:
         raise TargetError(f"{target.name} has no serial port that is known", "describe it in its file under [serial]")
-    if request.threads > 1 or request.bound or request.caller_buffers:
-        raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
+    check_bare_metal(target, request)
     samples = write_request(work, package, request)
     image = build_image(package, target, board, work, header=request.entry_header, serial=board.serial)
     load(image, board.serial.probe)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from edgetvm.codegen.image import link_image
 from edgetvm.codegen.linker_script import arena_macro
+from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.package import Package
+from edgetvm.errors import TargetError
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources, link_program
 from edgetvm.target.types import Board, Serial, Target
@@ -24,6 +26,14 @@ def build_linux(package: Package, target: Target, work: Path, libc: str | None, 
     """
     objects = _objects(package, target, work, ["posix"], libc, header)
     return link_program(objects, work / "program", target, libc=libc)
+
+
+def check_bare_metal(target: Target, request: RunRequest) -> None:
+    """Refuse what takes an operating system, or more memory than the arena."""
+    if request.threads > 1 or request.bound:
+        raise TargetError(f"{target.name} has one thread, and no choice of cores", "leave out --threads and --bound")
+    if request.caller_buffers:
+        raise TargetError(f"{target.name} runs a model with its inputs and outputs in the arena only")
 
 
 def build_image(

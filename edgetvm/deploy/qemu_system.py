@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgetvm.deploy.build import build_image
+from edgetvm.deploy.build import build_image, check_bare_metal
 from edgetvm.deploy.counting import counting_arguments
 from edgetvm.deploy.counts import counted
 from edgetvm.deploy.emulator import find_emulator
@@ -27,8 +27,7 @@ def run_on_board(package: Package, target: Target, request: RunRequest, work: Pa
         raise TargetError(
             f"{target.name} has no emulator", "name a board that has one, such as --board qemu-mps2-an386"
         )
-    if request.threads > 1 or request.bound or request.caller_buffers:
-        raise TargetError(f"{target.name} runs one thread, with inputs and outputs in the arena")
+    check_bare_metal(target, request)
     emulator = find_emulator(RUNNER)
     samples = write_request(work, package, request)
     image = build_image(package, target, board, work, header=request.entry_header)

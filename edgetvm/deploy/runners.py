@@ -13,6 +13,7 @@ from edgetvm.deploy.qemu_system import run_on_board
 from edgetvm.deploy.qemu_user import run_under_qemu
 from edgetvm.errors import TargetError
 from edgetvm.target.load import load_target
+from edgetvm.target.tvm_target import missing_instructions
 from edgetvm.target.types import Target
 
 
@@ -48,6 +49,12 @@ def choose_target(package: Package, board: str | None) -> Target:
     if not portable and chosen.processor.arch != own.processor.arch:
         raise TargetError(
             f"{board} has {chosen.processor.arch} instructions, {package.name} was compiled for {own.name}",
+            f"compile it with --target {board}",
+        )
+    missing = missing_instructions(chosen.processor, own.processor) if own.processor.arch == "thumb" else ()
+    if missing:
+        raise TargetError(
+            f"{board} has no {', '.join(missing)}, {package.name} was compiled for {own.name} and may use it",
             f"compile it with --target {board}",
         )
     return chosen

@@ -74,6 +74,8 @@ class TomlTable:
     def _checked(self, key: str, value: Any, kind: type[T]) -> T:
         if kind is float and type(value) is int:
             value = float(value)
+        if kind is str and isinstance(value, str) and not (value and value.isprintable()):
+            raise self.error(f"key '{key}' must be one line of text, is {value!r}")
         if type(value) is not kind:  # not isinstance: true is no whole number
             raise self.error(f"key '{key}' must be {_NAMES[kind]}, is {value!r}")
         return value

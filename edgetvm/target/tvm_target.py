@@ -32,6 +32,10 @@ _VECTORS = {
 }
 
 
+# The instruction sets of which a Cortex-M may have one more than another, by LLVM's names.
+_CORTEX_M = ("thumb2", "hwdiv", "dsp", "vfp2sp", "fp-armv8d16sp", "fp64", "v8m.main", "mve", "mve.fp")
+
+
 def tvm_target(target: Target) -> tvm.target.Target:
     """The TVM target that makes object code for ``target``: kind llvm, one core."""
     if target.processor.arch == "c":
@@ -93,6 +97,12 @@ def check_processor(processor: Processor, place: str) -> None:
 def llvm_features(processor: Processor) -> frozenset[str]:
     """The features that LLVM assumes for ``processor``, implied ones included, by LLVM's names."""
     return _features(processor, processor.features)
+
+
+def missing_instructions(board: Processor, code: Processor) -> tuple[str, ...]:
+    """The instruction sets of the Cortex-M that ``code`` was compiled for which the one on ``board`` lacks."""
+    has, may_use = llvm_features(board), llvm_features(code)
+    return tuple(name for name in _CORTEX_M if name in may_use - has)
 
 
 def _features(processor: Processor, attributes: tuple[str, ...]) -> frozenset[str]:

@@ -10,9 +10,21 @@ from pathlib import Path
 import pytest
 
 import edgetvm
+from edgetvm.target.load import load_target
+from edgetvm.target.toolchain import compile_sources
 from tests.tools import require_tool
 
-FLAGS = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-std=c99", "-O2")
+FPU = ("-mfloat-abi=hard",)
+CORES = {
+    "cortex-m0": (),
+    "cortex-m0plus": (),
+    "cortex-m3": (),
+    "cortex-m4": (*FPU, "-mfpu=fpv4-sp-d16"),
+    "cortex-m33": (*FPU, "-mfpu=fpv5-sp-d16"),
+    "cortex-m7": (*FPU, "-mfpu=fpv5-d16"),
+    "cortex-m55": FPU,
+}
+FLAGS = ("-mcpu=cortex-m4", "-mthumb", *CORES["cortex-m4"], "-std=c99", "-O2")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wvla", "-Werror")
 NODE = re.compile(
     r'^node: \{ title: "(?:[^":]*:)?([\w.]+)" label: "[^"]*?\\n(\d+) bytes \((\w+)\)\\n(\d+) dynamic', re.M
@@ -61,6 +73,19 @@ def test_functions(package: edgetvm.Package, tmp_path: Path) -> None:
         return frames.get(name, 0) + max((depth(target, (*above, name)) for target in called), default=0)
 
     assert depth("edgetvm_run", ()) <= 1024
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_two_compilers_take_it_as_it_is(
+    core: str, compiled: Callable[..., edgetvm.Package], int8_digits: Path, tmp_path: Path
+) -> None:
+    """gcc and clang, without a warning, for every core; with the core's own instructions where C has them."""
+    folder = compiled(int8_digits, core, format="c").path
+    sources = sorted([*folder.glob("src/*.c"), *folder.glob("runtime/src/*.c"), folder / "main.c"])
+    strict, include = ("-std=c99", "-O2", *WARNINGS), folder / "include"
+    gcc = [require_tool("arm-none-eabi-gcc"), f"-mcpu={core}", "-mthumb", *CORES[core], *strict, f"-I{include}"]
+    subprocess.run([*gcc, "-c", *sources], cwd=tmp_path, check=True)
+    compile_sources(sources, tmp_path, load_target(core), include_dirs=[include], flags=strict)
 
 
 def test_loops_are_bounded(package: edgetvm.Package) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tvm
 from onnx import TensorProto, helper, numpy_helper
+from tvm import te, tirx
 
 import edgetvm
+from edgetvm.codegen.c_forms import Needs, for_c
+from edgetvm.codegen.lower import build, lower
 from edgetvm.errors import UnsupportedError
 from tests.tools import require_tool
 
@@ -97,6 +102,17 @@ def arithmetic(dtype: str, folder: Path) -> None:
         total = x + constants["c"]
     expected = total / 2 if dtype.startswith("f") else np.trunc(total.astype(np.longdouble) / 2)
     np.testing.assert_array_equal(y, expected.astype(np.float64))
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("int32", "uint32_t"), ("int64", "uint64_t"), ("int8", "uint32_t")])
+def test_negative_numbers_are_shifted_without_their_sign(dtype: str, bits: str) -> None:
+    """C leaves it undefined; requantizing rounds by `-255 << shift`."""
+    x = te.placeholder((4,), dtype, name="x")
+    y = te.compute((4,), lambda i: tirx.const(-3, dtype) << x[i], name="y")
+    target = tvm.target.Target({"kind": "c"})
+    kernel = for_c(lower("shift", te.create_prim_func([x, y]), target), Needs())
+    text = build([kernel], target).inspect_source()
+    assert re.search(rf"\({bits}\)(\(int\d+_t\))?-3\) << \(\({bits}\)", text), text
 
 
 @pytest.mark.parametrize("operator", ["Add", "Max", "Softmax"])

@@ -236,3 +236,25 @@ def test_a_damaged_package_is_refused(damage, message: str, tmp_path: Path) -> N
     damage(package)
     with pytest.raises(PackageError, match=message):
         run(package, RunRequest(samples(1)))
+
+
+def test_a_board_whose_core_lacks_instructions(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "qemu-mps2-an386")
+    with pytest.raises(
+        TargetError, match="qemu-microbit has no thumb2, hwdiv, dsp, vfp2sp, hand_made was compiled for"
+    ):
+        run(package, RunRequest(samples(1)), board="qemu-microbit")
+
+
+def test_a_board_with_more_instructions_runs_it(tmp_path: Path) -> None:
+    require_tool("qemu-system-arm")
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "qemu-mps2-an386")
+    found = run(package, RunRequest(samples(2)), board="qemu-mps2-an500")
+    np.testing.assert_array_equal(found.outputs[0], samples(2)[0] + 1)
+
+
+@pytest.mark.parametrize("more", [{"threads": 2}, {"bound": True}])
+def test_threads_need_an_operating_system(more: dict[str, int], tmp_path: Path) -> None:
+    package = write_package(tmp_path / "p", hand_made.ADD_ONE, "qemu-mps2-an386")
+    with pytest.raises(TargetError, match="qemu-mps2-an386 has one thread, and no choice of cores"):
+        run(package, RunRequest(samples(1), **more))

@@ -140,6 +140,8 @@ def test_a_name_is_no_path_into_the_data(name: str) -> None:
 
 BROKEN = [
     (BOARD, 'name      = "my-board"', "", "mine.toml: key 'name' is missing"),
+    (BOARD, '"my-board"', '""', "mine.toml: key 'name' must be one line of text, is ''"),
+    (BOARD, '"my-board"', '"my\\nboard"', "mine.toml: key 'name' must be one line of text, is 'my\\nboard'"),
     (BOARD, "clock_mhz", "clok_mhz", "mine.toml: key 'clock_mhz' is missing"),
     (BOARD, "clock_mhz = 80", 'clock_mhz = "80"', "key 'clock_mhz' must be a number, is '80'"),
     (BOARD, "clock_mhz = 80", "clock_mhz = 0", "mine.toml: clock_mhz must be a number above 0, is 0"),

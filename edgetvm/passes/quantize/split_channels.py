@@ -1,7 +1,8 @@
-"""Dead channels take over part of the channels whose rounding hurts most: finer steps at no cost.
+"""Dead channels take over part of the channels whose rounding hurts most: finer steps.
 
-A channel whose activation is always 0 costs as much as any other. It becomes a copy of a channel c,
-whose weights in the next mixing layer the copies share. Their biases differ by fractions of the activation's step, so
+A channel whose activation is always 0 becomes a copy of a channel c, whose weights in the next mixing layer the copies
+share. Left alone it is computed for nothing, or not at all (`passes/dead_channels`): so it is made a copy only where
+that takes more of the noise than it adds to the work. Their biases differ by fractions of the activation's step, so
 that n copies round at n times as many places, and their mean errs 1/n as much as one alone:
 ``relu(z) = (relu(z + s/4) + relu(z - s/4)) / 2`` wherever ``|z| >= s/4``, s the step.
 
@@ -24,6 +25,7 @@ from .layers import Layer
 from .statistics import channel_maxima
 
 MOST_COPIES = 4
+PAYS = 2.0  # a copy takes at least this many times the share of the noise that it adds to the channels
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def split_channels(graph: Graph, data: Dataset) -> list[str]:
         biases = [graph.constants[node.inputs[2]] for node in current[:-1]]
         steps = [float(maxima[name].max()) / 255 for name in row.activations]
         sources = choose_sources(noise_gains(weights, steps), live, dead)
+        copies = int((sources[dead] != dead).sum())
+        if not copies:
+            continue
         first, bias, last = copy_channels(weights[0], biases[0], weights[-1], sources, steps[0])
         inner = [w[sources] for w in weights[1:-1]]
         inner_biases = [b[sources] for b in biases[1:]]
@@ -59,8 +64,7 @@ def split_channels(graph: Graph, data: Dataset) -> list[str]:
             current, row.layers, [first, *inner, last], [bias, *inner_biases, None], strict=True
         ):
             nodes[layer.key] = _with_parameters(graph, node, w, b)
-        used = int((np.bincount(sources, minlength=len(sources)) > 1).sum())
-        notes.append(f"{row.layers[0].node.name}: {dead.size} dead channels refine {used} others")
+        notes.append(f"{row.layers[0].node.name}: {copies} of {dead.size} dead channels refine others")
     replace_nodes(graph, {id(n): nodes[n.outputs[0]] for n in graph.nodes if n.outputs[0] in nodes}, ())
     return notes
 
@@ -101,15 +105,16 @@ def noise_gains(weights: list[Array], steps: list[float]) -> Array:
 def choose_sources(gains: Array, live: Array, dead: Array) -> Array:
     """For each channel the one it shall be a copy of, ``int [channels]``; a live one is its own source.
 
-    One dead channel after another goes where most noise is left: n copies leave 1 / n^2 of it.
+    One dead channel after another goes where most noise is left, of which n copies leave 1 / n^2, while that pays.
     """
     sources = np.arange(len(gains))
     copies = np.zeros(len(gains))
     copies[live] = 1
     for channel in dead:
-        left = np.where((copies > 0) & (copies < MOST_COPIES), gains / np.maximum(copies, 1) ** 2, -1.0)
-        best = int(left.argmax())
-        if left[best] <= 0:
+        left = np.where(copies > 0, gains / np.maximum(copies, 1) ** 2, 0.0)
+        best = int(np.where(copies < MOST_COPIES, left, 0.0).argmax())
+        taken = left[best] * (1 - (copies[best] / (copies[best] + 1)) ** 2)
+        if taken == 0 or taken / left.sum() < PAYS / copies.sum():
             break
         sources[channel] = best
         copies[best] += 1

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from edgetvm.importers.graph import Graph
 from edgetvm.oracle.dataset import Dataset
+from edgetvm.passes.quantize import split_channels as split_channels_module
 from edgetvm.passes.quantize.equalize import MARGIN, MOST, channel_factors, equalize, find_chains
 from edgetvm.passes.quantize.options import QuantizeOptions
 from edgetvm.passes.quantize.post_training import quantize_model
@@ -65,12 +66,13 @@ def test_law_no_factor_brings_data_to_the_clip(maxima: np.ndarray, bound: float,
     assert (maxima[scaled] * factors[scaled] * MARGIN <= top * (1 + 1e-9)).all()
 
 
-def test_dead_channels_change_no_value(tmp_path: Path) -> None:
+def test_dead_channels_change_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to half a step near 0, where the copies of a channel are rectified one before the other."""
+    monkeypatch.setattr(split_channels_module, "PAYS", 0.0)  # every copy does
     graph = graph_of(separable(tmp_path / "m.onnx", dead=3))
     before = run(graph, HELD, ["c2"])
     notes = split_channels(graph, dataset())
-    assert len(notes) == 1 and "3 dead channels" in notes[0]
+    assert len(notes) == 1 and "3 of 3 dead channels" in notes[0]
     assert sqnr(before, run(graph, HELD, ["c2"])) > 55
     assert (channel_maxima(graph, ["r1"], dataset())["r1"] > 0).all()
 
@@ -81,16 +83,16 @@ def test_without_dead_channels_nothing_is_done(tmp_path: Path) -> None:
     assert split_channels(graph, dataset()) == [] and graph.nodes == nodes
 
 
-@pytest.mark.parametrize(("dead", "uneven"), [(4, False), (0, True)])
-def test_the_quantized_model_gets_better(dead: int, uneven: bool, tmp_path: Path) -> None:
-    path = separable(tmp_path / "m.onnx", dead=dead, uneven=uneven)
+@pytest.mark.parametrize("dead", [0, 4])
+def test_the_quantized_model_gets_better(dead: int, tmp_path: Path) -> None:
+    path = separable(tmp_path / "m.onnx", dead=dead, uneven=True)
     wanted = outputs(path, HELD)
     ratios = []
     for flag in (False, True):
         options = QuantizeOptions(equalize=flag, adaround=False, int16_nodes=frozenset(["l", "y", "m", "f"]))
         made = quantize_model(path, tmp_path / f"{flag}.onnx", dataset(), options)
         ratios.append(sqnr(wanted, outputs(made.path, HELD)))
-    assert ratios[1] > ratios[0] + 0.5
+    assert ratios[1] > ratios[0] + 0.25
 
 
 @settings(deadline=None, derandomize=True)
@@ -100,6 +102,14 @@ def test_law_only_dead_channels_become_copies(gains: np.ndarray, dead: set[int])
     sources = choose_sources(gains, np.array(live), np.array(sorted(dead), int))
     assert (sources[live] == live).all()
     assert all(sources[d] in live or sources[d] == d for d in dead)
+
+
+def test_a_copy_must_pay() -> None:
+    """Of one among equals it adds as much to the work as it takes of the noise; of one that is all the noise, less."""
+    even, one = np.ones(8), np.array([1.0] + [1e-3] * 7)
+    live, dead = np.arange(6), np.array([6, 7])
+    assert choose_sources(even, live, dead).tolist() == list(range(8))
+    assert choose_sources(one, live, dead).tolist() == [0, 1, 2, 3, 4, 5, 0, 0]
 
 
 def test_noise_is_what_white_noise_does() -> None:
