@@ -86,6 +86,7 @@ class Recipe:
     dsp_spill             instructions that a register too few costs for each group of four products of an output
     small_percent         instructions, of a hundred of a model, of which the kernels that take least are made for size
     llvm_level            how far LLVM optimizes a kernel, 1 for the least code and 3 for the fastest code; 0 as usual
+    tuned_percent         bytes, of a hundred of the rules' own, that a faster kernel may take when tuned; 0 for any
     wide_percent          instructions, of a hundred, at which it pays to have weights for DSP in 16 bits; 0 for never
     """
 
@@ -152,6 +153,7 @@ class Recipe:
     dsp_tile: int = 0
     dsp_loop: int = 0
     dsp_spill: int = 0
+    tuned_percent: int = 0
     wide_percent: int = 0
     small_percent: int = 0
     llvm_level: int = 0

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from edgetvm.codegen.image import link_image
+from edgetvm.codegen.linker_script import arena_macro
 from edgetvm.codegen.objects import runtime_sources
 from edgetvm.codegen.processes import cores
 from edgetvm.deploy.counts import COUNTS, Figure, cycle_model, instructions, read_segments
@@ -161,7 +162,7 @@ class ProgramRunner:
         table.write_text(program_text(trials))
         runtime, macros = runtime_dir(), []
         if self.platform.fixed_memory:
-            macros = [f"-DEDGETVM_ARENA_BYTES={memory_bytes(trials)}"]
+            macros = [arena_macro([memory_bytes(trials)])]
         port = [path for name in self.platform.ports for path in sorted((runtime / "ports" / name).glob("*.c"))]
         fixed = self.platform.fixed_memory
         objects = compile_sources(

@@ -14,7 +14,7 @@ from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.records import Record
 from edgetvm.tune.space import Space
 from edgetvm.tune.task_search import TaskSearch
-from edgetvm.tune.types import OK, Candidate, Cost, TuningTask
+from edgetvm.tune.types import LARGE, OK, Candidate, Cost, Outcome, TuningTask
 
 _BATCH = 16  # candidates in one program
 _SHARE = 8  # of one task
@@ -51,6 +51,7 @@ class Search:
     searches: dict[str, TaskSearch] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
     trials: int = 0
+    own_bytes: dict[str, int] = field(default_factory=dict)  # of what the rules decide, by task
     began: float = field(default_factory=time.monotonic)
 
     def add(
@@ -72,6 +73,7 @@ class Search:
                 and (record.outcome.cost is None or record.outcome.cost.unit == self.measurer.unit)
             )
             self.searches[task.key] = search
+            self.own_bytes |= {r.kernel: r.code_bytes for r in known if r.kernel == task.key and not r.decision}
 
     def run(self) -> None:
         """Until the budget is spent or nothing helps any more. What is measured is recorded at once."""
@@ -100,7 +102,7 @@ class Search:
         self.file.append(records)
         for candidate, record in zip(batch, records, strict=True):
             self.searches[candidate.task.key].tell([record])
-            if (outcome := record.outcome).status != OK:
+            if (outcome := record.outcome).status not in (OK, LARGE):
                 tried = decision_text(candidate.decision)
                 self.log(f"{candidate.task.kernel}: {tried} {outcome.status}: {outcome.note}")
         self.trials += len(batch)
@@ -119,7 +121,7 @@ class Search:
         slower or faster since it was first measured: a machine is not the same from minute to minute.
         """
         if self.measurer.unit != "us":
-            return self.measurer.measure(candidates, rounds)
+            return self._within(self.measurer.measure(candidates, rounds))
         tasks = {candidate.task.key: candidate.task for candidate in candidates}
         own = {candidate.task.key for candidate in candidates if not candidate.decision}
         beside = [Candidate(task, {}) for key, task in tasks.items() if key not in own]
@@ -127,7 +129,19 @@ class Search:
         now = {record.kernel: record.outcome.cost for record in records if not record.decision}
         return [
             _scaled(record, self.searches[record.kernel].base, now.get(record.kernel))
-            for record in records[: len(candidates)]
+            for record in self._within(records[: len(candidates)])
+        ]
+
+    def _within(self, records: Sequence[Record]) -> list[Record]:
+        """The records, where those that are right but take more bytes than the recipe allows say so."""
+        self.own_bytes |= {record.kernel: record.code_bytes for record in records if not record.decision}
+        percent = self.measurer.builder.machine.recipe.tuned_percent
+        return [
+            replace(record, outcome=Outcome(LARGE, note=f"{record.code_bytes} bytes instead of {own}"))
+            if percent and own and record.outcome.status == OK and 100 * record.code_bytes > percent * own
+            else record
+            for record in records
+            for own in [self.own_bytes.get(record.kernel, 0)]
         ]
 
     def _confirm(self, searches: Iterable[TaskSearch]) -> None:

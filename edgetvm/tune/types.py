@@ -12,8 +12,8 @@ from tvm import tirx
 
 from edgetvm.schedule.types import Constants, Decision
 
-OK, WRONG, CRASHED, HUNG = "ok", "wrong", "crashed", "hung"
-STATUSES = (OK, WRONG, CRASHED, HUNG)
+# Right and within the bytes that the mode allows; right but larger; and what is not right.
+OK, LARGE, WRONG, CRASHED, HUNG = STATUSES = ("ok", "large", "wrong", "crashed", "hung")
 
 
 @dataclass(frozen=True)

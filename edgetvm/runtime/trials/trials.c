@@ -118,7 +118,7 @@ static int start(void) {
     if (port_threads(1, request.bound != 0) != 0) {
         return NO_THREADS;
     }
-    memory = port_memory(trial_memory, TRIALS_ALIGN);
+    memory = port_memory(0, trial_memory, TRIALS_ALIGN);
     if (memory == NULL) {
         return NO_MEMORY;
     }
