@@ -5,27 +5,8 @@
 #include "edgetvm_threads.h"
 #endif
 
-static size_t element_bytes(edgetvm_dtype dtype) {
-    switch (dtype) {
-    case EDGETVM_BOOL:
-    case EDGETVM_INT8:
-    case EDGETVM_UINT8:
-        return 1;
-    case EDGETVM_INT16:
-    case EDGETVM_UINT16:
-    case EDGETVM_FLOAT16:
-        return 2;
-    case EDGETVM_INT32:
-    case EDGETVM_UINT32:
-    case EDGETVM_FLOAT32:
-        return 4;
-    case EDGETVM_INT64:
-    case EDGETVM_UINT64:
-    case EDGETVM_FLOAT64:
-        return 8;
-    }
-    return 1;
-}
+/* In the order of edgetvm_dtype. */
+static const uint8_t element_bytes[] = {1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 4, 8};
 
 /* By mask, since a Cortex-M0 or A8 divides in a loop. Every alignment is a power of two. */
 static int is_aligned(const void *pointer, size_t align) {
@@ -36,7 +17,7 @@ static int is_aligned(const void *pointer, size_t align) {
 static int all_aligned(const edgetvm_tensor *tensors, int32_t count, const void *const *buffers) {
     int32_t i;
     for (i = 0; buffers != NULL && i < count; i++) {
-        if (!is_aligned(buffers[i], element_bytes(tensors[i].dtype))) {
+        if (!is_aligned(buffers[i], element_bytes[tensors[i].dtype])) {
             return 0;
         }
     }
