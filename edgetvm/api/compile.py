@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,7 +24,7 @@ from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
 from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
-from edgetvm.passes.quantize.options import SCHEMES
+from edgetvm.passes.quantize.options import SCHEMES, QuantizedModel
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
@@ -156,7 +157,7 @@ def compile(  # noqa: A001
                     shapes=shapes,
                     progress=progress,
                 )
-                recorded["int4"] = [asdict(layer) for layer in made.int4] or None
+                recorded["int4"] = _narrow(made) if made.int4 else None
             else:
                 held = quantize_within(
                     model,
@@ -241,6 +242,16 @@ def _chosen(held: Held, max_drop: float) -> dict[str, object]:
             "samples": held.samples,
         },
     }
+
+
+def _narrow(made: QuantizedModel) -> dict[str, object]:
+    """Which layers got int4 weights, and what that costs, as the manifest records it; null decibels: no error."""
+    layers = [asdict(layer) | {"sqnr_db": _decibels(layer.sqnr_db)} for layer in made.int4]
+    return {"layers": layers, "sqnr_db": _decibels(made.sqnr_db)}
+
+
+def _decibels(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _file(path: str | Path | None) -> dict[str, str | None] | None:

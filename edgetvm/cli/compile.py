@@ -171,13 +171,20 @@ def _held(options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _narrow(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How many weights --quantize int4 made int4."""
+    """How many weights --quantize int4 made int4, and what all that is quantized does to the outputs."""
     if options["int4"] is None:
         return []
-    layers = options["int4"]
+    layers = options["int4"]["layers"]
     held = [layer for layer in layers if layer["int4"]]
     weights, every = (sum(layer["weights"] for layer in some) for some in (held, layers))
-    return [("int4 weights", f"{weights:,} of {every:,} in {len(held)} of {len(layers)} layers that can have them")]
+    return [
+        ("int4 weights", f"{weights:,} of {every:,} in {len(held)} of {len(layers)} layers that can have them"),
+        ("SQNR", f"{_decibels(options['int4']['sqnr_db'])} at the outputs on calibration samples, against float"),
+    ]
+
+
+def _decibels(value: float | None) -> str:
+    return "no error" if value is None else f"{value:.1f} dB"
 
 
 def _arithmetic(integer: Mapping[str, Any] | None, precision: str) -> str:
@@ -197,8 +204,9 @@ def _dead(dead: Mapping[str, int] | None) -> list[tuple[str, str]]:
 
 def _print_int8_weights(package: api.Package) -> None:
     """What keeps 8 bits of what could have int4 weights, and what 4 would do to the outputs."""
-    layers = package.manifest["options"]["int4"] or []
-    rows = [(x["node"], x["operator"], f"{x['sqnr_db']:.1f} dB") for x in layers if not x["int4"]]
+    int4 = package.manifest["options"]["int4"]
+    layers = [] if int4 is None else int4["layers"]
+    rows = [(x["node"], x["operator"], _decibels(x["sqnr_db"])) for x in layers if not x["int4"]]
     if rows:
         print_table("int8 weights kept", ("node", "operator", "SQNR of the outputs if int4"), rows)
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgetvm.schedule.rules.dsp_nibbles import PAIRS, SCALE_BITS, joined_nibbles
+from edgetvm.schedule.rules.dsp_nibbles import PAIRS, SCALE_BITS, have_room, joined_nibbles
 from edgetvm.schedule.rules.dsp_panels import DspPanels
-from edgetvm.schedule.rules.nibbles import NIBBLE, have_room
+from edgetvm.schedule.rules.nibbles import NIBBLE
 from tests.schedule.assembly import instructions
 from tests.schedule.exact_layers import check_layers
 from tests.schedule.int8_layers import Layer, products
@@ -44,8 +44,8 @@ def test_sums_as_large_as_they_may_be() -> None:
             return [np.full_like(x, -128) for x in super().inputs()]
 
     layer = Extreme((3, 508), 4, None, "none")
-    assert have_room([layer.weights()], SCALE_BITS)
-    assert not have_room([Extreme((3, 512), 4, None, "none").weights()], SCALE_BITS)
+    assert have_room([layer.weights()])
+    assert not have_room([Extreme((3, 512), 4, None, "none").weights()])
     check_layers([layer, Extreme((3, 512), 4, None, "none")], "dsp_tile", TARGET, RUNNER)
 
 

@@ -20,7 +20,7 @@ from .weights import LayerWeights, channel_scales, round_weights
 
 # Over the signal of the outputs, that 4 bits may add in all: 15 dB, before learned rounding takes some of it away.
 _NOISE = 0.03
-_SAMPLES = 32  # that it is measured on
+SAMPLES = 32  # that noise is measured on
 
 
 def narrow_layers(
@@ -43,7 +43,7 @@ def narrow_layers(
             f"{model.name} has no dense layer and no 1x1 convolution with constant weights to hold in 4 bits",
             hint="give --quantize int8",
         )
-    few = some(data, _SAMPLES)
+    few = some(data, SAMPLES)
     means = channel_means(graph, list(dict.fromkeys(_centred(graph, able.values()))), few)
     found = damages(graph, {key: _rounded(graph, layer, means) for key, layer in able.items()}, few, progress)
     saved = {key: graph.constants[layer.weights].size for key, layer in able.items()}

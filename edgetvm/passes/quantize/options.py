@@ -94,10 +94,12 @@ class Int4Layer:
 class QuantizedModel:
     """A quantized ONNX model at `path`, its activations, and what a user may want to know of them.
 
-    `int4` has, with the scheme of that name, every dense layer and 1x1 convolution.
+    With the scheme int4 `int4` has every dense layer and 1x1 convolution, and `sqnr_db` is that of the outputs of all
+    that is quantized, on some of the calibration samples.
     """
 
     path: Path
     tensors: tuple[QuantizedTensor, ...]
     notes: tuple[str, ...]
     int4: tuple[Int4Layer, ...] = ()
+    sqnr_db: float | None = None

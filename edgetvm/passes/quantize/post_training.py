@@ -17,7 +17,7 @@ from .correct_bias import analytic_bias
 from .equalize import equalize
 from .histogram import Histogram
 from .insert_pairs import insert_pairs
-from .int4_layers import narrow_layers
+from .int4_layers import SAMPLES, narrow_layers
 from .layers import Layer, find_layers, normalise_layers
 from .learn import learn_layers
 from .options import QuantizedModel, QuantizedTensor, QuantizeOptions
@@ -26,6 +26,7 @@ from .places import Places, output_groups, place
 from .quantization import Quantization
 from .quantize_dynamic import quantize_dynamic
 from .reader_noise import reader_sqnr
+from .search_damage import Reference, some
 from .split_channels import split_channels
 from .statistics import channel_means, histograms, ranges
 from .weights import LayerWeights, channel_scales, round_bias, round_weights
@@ -50,7 +51,7 @@ def quantize_model(
     """
     made = quantize_graph(model, data, options, progress, shapes)
     write_graph(made.result, output)
-    return QuantizedModel(output, made.tensors, made.notes, tuple(made.int4.values()))
+    return QuantizedModel(output, made.tensors, made.notes, tuple(made.int4.values()), made.sqnr_db)
 
 
 def quantize_graph(
@@ -96,10 +97,13 @@ def quantize_graph(
     elif options.bias_correction == "analytic":
         _correct_analytically(graph, places, layers, affines, weights, data)
     result = insert_pairs(graph, places, layers, affines, weights)
+    sqnr = Reference(graph, some(data, SAMPLES)).damage(result).sqnr_db if int4 else None
     result = result if image is None else image.opened(result)
     notes += _left_in_float(graph, places)
     found = tuple(tensors.values())
-    return Quantization(options, graph, result, places, layers, affines, weights, counted, found, tuple(notes), int4)
+    return Quantization(
+        options, graph, result, places, layers, affines, weights, counted, found, tuple(notes), int4, sqnr
+    )
 
 
 def calibrate(

@@ -27,7 +27,8 @@ class Quantization:
     histograms  of every group whose range is not known beforehand
     tensors     what a user may want to know of each group; `notes` of the rest
 
-    int4        what was decided of each layer that can have weights of 4 bits, by its key, if it was asked for
+    int4        what was decided of each layer that can have weights of 4 bits, by its key, if it was asked for,
+                and with it `sqnr_db` of the outputs on some calibration samples
 
     With int8-dynamic there is nothing but the two graphs and the notes.
     """
@@ -43,3 +44,4 @@ class Quantization:
     tensors: tuple[QuantizedTensor, ...]
     notes: tuple[str, ...]
     int4: Mapping[str, Int4Layer] = field(default_factory=dict)
+    sqnr_db: float | None = None

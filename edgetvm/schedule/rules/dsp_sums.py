@@ -9,12 +9,11 @@ from tvm import tirx
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dsp_block import Block
 from edgetvm.schedule.rules.dsp_instructions import multiply_pairs, wait_for
-from edgetvm.schedule.rules.dsp_nibbles import SCALE_BITS
+from edgetvm.schedule.rules.dsp_nibbles import unscaled
 from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_plan import DspPlan
 from edgetvm.schedule.rules.dsp_weights import WeightReader, widened
 from edgetvm.schedule.rules.dsp_words import PAIR, loads_of
-from edgetvm.schedule.rules.nibbles import unscaled
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number
 
 
@@ -55,7 +54,7 @@ class TileWriter:
             for p in range(self.pixels):
                 total: tirx.Expr = tirx.BufferLoad(acc, self._at(p, c))
                 if scaled:
-                    total = unscaled(total, SCALE_BITS, later[0] if biased else None)
+                    total = unscaled(total, later[0] if biased else None)
                 epilogue.write(lambda _first, _lanes, total=total: total, (b, y, z + p), channel + c, 1, biased)  # type: ignore[misc]
 
     def _epilogue(self) -> ChannelEpilogue:

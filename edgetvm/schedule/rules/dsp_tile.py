@@ -18,10 +18,10 @@ from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.rules.dsp_copy import Copy
-from edgetvm.schedule.rules.dsp_nibbles import SCALE_BITS, mask_of_nibbles
+from edgetvm.schedule.rules.dsp_nibbles import have_room, mask_of_nibbles
 from edgetvm.schedule.rules.dsp_plan import DspPlan, plan_of
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
-from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles, have_room
+from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset
 from edgetvm.schedule.types import Constants, Loops
@@ -36,7 +36,7 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, old, constants)
     weights = constants[position]
-    narrow = not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights, SCALE_BITS)
+    narrow = not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights)
     plan = plan_of(kernel, machine, narrow)
     if plan is None:
         return None
