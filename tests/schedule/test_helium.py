@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.tools import require_tool
 
 BOARD = "qemu-mps3-an547"
 X, Y = Pair(0.05, -3), Pair(0.4, 5)
+SAME: dict[str, Any] = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def test_sums_of_products(tmp_path: Path) -> None:
 
 def test_depthwise(tmp_path: Path) -> None:
     """Blocks of 16 and of 8 channels, whole and overlapping; weights small and large; fewer channels by other rules."""
-    same = {"kernel": (3, 3), "pads": (1, 1, 1, 1), "depthwise": True}
+    same = {**SAME, "depthwise": True}
     cases = [
         Case((9, 7, 16), 16, **same),
         Case((9, 7, 40), 40, **same),
@@ -115,12 +117,21 @@ def test_depthwise(tmp_path: Path) -> None:
         Case((9, 9, 24), 24, (5, 3), dilations=(1, 2), depthwise=True, largest=60),
         Case((6, 6, 3), 3, **same),
     ]
-    assert check(cases, tmp_path) == [*["helium_depthwise"] * (len(cases) - 1), "register_tile"]
+    assert check(cases, tmp_path) == [*["helium_depthwise"] * (len(cases) - 1), "dsp_depthwise"]
 
 
-@pytest.mark.parametrize("case", [Case((7, 6, 16), 16, (3, 3), pads=(1, 1, 1, 1)), Case((1, 1, 24), 24, (1, 1))])
-def test_codes_that_are_added_to_others(case: Case, tmp_path: Path) -> None:
-    """Sums of four pixels and channels, or of four channels, whose codes are added to those of the image."""
+@pytest.mark.parametrize(
+    ("case", "rule"),
+    [
+        (Case((7, 6, 16), 16, **SAME), "helium_tile"),
+        (Case((1, 1, 24), 24, (1, 1)), "helium_tile"),
+        (Case((7, 6, 32), 32, depthwise=True, **SAME), "helium_depthwise"),
+        (Case((5, 6, 8), 8, depthwise=True, **SAME), "helium_depthwise"),
+        (Case((5, 6, 19), 19, depthwise=True, **SAME), "dsp_depthwise"),  # blocks that overlap would add twice
+    ],
+)
+def test_codes_that_are_added_to_others(case: Case, rule: str, tmp_path: Path) -> None:
+    """Codes that are added to those of the image, whose place the result may take."""
     require_tool("qemu-system-arm")
     rng = np.random.default_rng(0)
     inputs = {"x0": ((1, case.size[2], *case.size[:2]), X)}
@@ -131,11 +142,14 @@ def test_codes_that_are_added_to_others(case: Case, tmp_path: Path) -> None:
         helper.make_node("DequantizeLinear", ["codes", *between], ["numbers"]),
         helper.make_node("Add", ["numbers", "x0"], ["z"]),
     ]
-    constants = {**case.constants("0", rng), **{name: np.asarray(value) for name, value in between.items()}}
+    constants: dict[str, Any] = {
+        **case.constants("0", rng),
+        **{name: np.asarray(value) for name, value in between.items()},
+    }
     model = write_model(tmp_path / "model.onnx", inputs, nodes, {"z": Pair(0.5, 11)}, constants)
     assert_same_in_package(model, random_feed(rng, inputs), BOARD, tmp_path / "package")
     kernels = json.loads((tmp_path / "package" / "manifest.json").read_text())["kernels"]
-    assert [kernel["rule"] for kernel in kernels if "scaled_sum" in kernel["name"]] == ["helium_tile"]
+    assert [kernel["rule"] for kernel in kernels if "scaled_sum" in kernel["name"]] == [rule]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ MOST_WEIGHTS = 32  # pairs of weights that a kernel names at once: more would fi
 
 def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
     """Write the loops of a depthwise convolution of int8 by constant int8 weights; None where there is no DSP."""
-    if not machine.dsp or machine.helium:
+    if not machine.dsp:
         return None
     kernel = dot_kernel(sch, list(constants), depthwise=True)
     if kernel is None or not has_word_epilogue(sch, kernel, constants):

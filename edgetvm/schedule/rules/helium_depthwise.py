@@ -9,11 +9,12 @@ from tvm.ir import TensorLoad
 from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.channel_epilogue import Rows, offset_of
+from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of
 from edgetvm.schedule.rules.depthwise_products import tap_groups
 from edgetvm.schedule.rules.dot_epilogue import Narrowed, Requantized, as_narrowed, as_requantized, is_start_value
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.helium_blocks import WIDTHS, Blocks, LaneOrder, TapBlocks, blocks_of
+from edgetvm.schedule.rules.helium_epilogue import FourCodes, makes_codes
 from edgetvm.schedule.rules.helium_instructions import (
     WORD_SHIFT,
     WORDS,
@@ -24,6 +25,7 @@ from edgetvm.schedule.rules.helium_instructions import (
     requantize_half,
 )
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
 from edgetvm.schedule.types import Answer, Constants, Loops, Packing
 
@@ -31,17 +33,19 @@ from edgetvm.schedule.types import Answer, Constants, Loops, Packing
 def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
     """Write the loops of a depthwise convolution of int8 by constant int8 weights; None where there is no Helium.
 
-    Its result are codes of 8 bits, its epilogue a requantization by constants.
+    Its result are codes of 8 bits, by a requantization by constants or by that and other codes.
     """
     if not machine.helium:
         return None
     kernel = dot_kernel(sch, list(constants), depthwise=True)
     blocks = blocks_of(kernel.channels) if kernel else None
-    epilogue = epilogue_of(kernel) if kernel else None
-    if kernel is None or blocks is None or epilogue is None:
+    if kernel is None or blocks is None or not makes_codes(kernel) or not has_word_epilogue(sch, kernel, constants):
         return None
+    read = [place.buffer for _, place in kernel.operands if any(place.rows)]
+    if read and kernel.channels % blocks.width:
+        return None  # a result may lie where these codes were, and blocks that overlap would read it
     func = sch.mod["main"]
-    own = [place.buffer for _, place in kernel.operands]
+    own = [place.buffer for _, place in kernel.operands if not any(place.rows)]
     packing: dict[int, Packing] = {}
     packed: dict[tirx.Buffer, tirx.Buffer] = {}
     for position, param in enumerate(func.params):
@@ -58,12 +62,12 @@ def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
             packed[param] = tirx.decl_buffer(shape, str(param.dtype), name=param.name)
     code = Code()
     rows = Rows(code)
-    for buffer in (kernel.x.buffer, kernel.out.buffer, *packed.values()):
+    for buffer in (kernel.x.buffer, kernel.out.buffer, *read, *packed.values()):
         rows.add(buffer)
     position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
     groups = tuple(map(tuple, tap_groups(constants[position])))
     strip = strip_of(kernel, machine, odd=False)
-    HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue, packed).write()
+    HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue_of(kernel), packed).write()
     params = [packed.get(param, param) for param in func.params]
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
     # As for helium_tile: constants are loaded where they are used, and not kept on the stack.
@@ -100,7 +104,8 @@ def epilogue_of(kernel: DotKernel) -> Epilogue | None:
 class HeliumDepthwiseWriter:
     """Writes the loops: strips of rows, blocks of channels, rows, pixels.
 
-    `groups` are taps whose products may be summed in 16 bits, `packed` the constants as they are laid out.
+    `groups` are taps whose products may be summed in 16 bits, `packed` the constants as they are laid out. `epilogue`
+    have kernels that do no more than to requantize.
     """
 
     kernel: DotKernel
@@ -109,7 +114,7 @@ class HeliumDepthwiseWriter:
     strip: Strip
     blocks: Blocks
     groups: tuple[tuple[int, ...], ...]
-    epilogue: Epilogue
+    epilogue: Epilogue | None
     packed: dict[tirx.Buffer, tirx.Buffer]
 
     def write(self) -> None:
@@ -126,9 +131,15 @@ class HeliumDepthwiseWriter:
                             channel = tirx.min(channel, tirx.const(starts[-1], "int32"))
                         with code.loop("y", height) as y, code.loop("z", kernel.extents[2]) as z:
                             origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + channel
-                            codes = self._codes(self._sums(x, origin, block), block)
-                            place = offset_of(kernel.out, (b, y0 + y, z), channel)
-                            code.add(store(self.rows.of(kernel.out.buffer), place, codes))
+                            sums, place = self._sums(x, origin, block), (b, y0 + y, z)
+                            if self.epilogue is None:
+                                self._write_apart(sums, block, place, channel)
+                                continue
+                            codes, at_out = (
+                                self._codes(self.epilogue, sums, block),
+                                offset_of(kernel.out, place, channel),
+                            )
+                            code.add(store(self.rows.of(kernel.out.buffer), at_out, codes))
 
     def _constants(self, operand: TensorLoad | int, block: Offset, sums: int) -> tirx.Expr:
         """Those of one vector of sums."""
@@ -141,7 +152,7 @@ class HeliumDepthwiseWriter:
     def _sums(self, x: tirx.Buffer, origin: Offset, block: Offset) -> list[tirx.Expr]:
         """The sums of one pixel, whose window begins at `origin`."""
         code, kernel, width = self.code, self.kernel, self.blocks.width
-        bias = self.epilogue.bias
+        bias = self.epilogue.bias if self.epilogue else None
         sums = [self._constants(0 if bias is None else bias, block, n) for n in range(width // WORDS)]
         taps = kernel.taps[0] * kernel.taps[1]
         weights = code.view("wp", self.rows.of(self.packed[kernel.w]), block * (taps * width), taps * width)
@@ -165,9 +176,20 @@ class HeliumDepthwiseWriter:
             return [multiply_every_other(a, w, odd) for odd in (False, True)]
         return [tirx.Cast("int16x8", a) * tirx.Cast("int16x8", w)]
 
-    def _codes(self, sums: list[tirx.Expr], block: Offset) -> tirx.Expr:
+    def _write_apart(self, sums: list[tirx.Expr], block: Offset, place: Place, channel: Offset) -> None:
+        """The codes of a block, vector by vector of its sums."""
+        for n, (total, channels) in enumerate(zip(sums, self.blocks.order, strict=True)):
+            lanes = {
+                wanted.source: self._constants(wanted, block, n)
+                for wanted, at in self.kernel.operands
+                if not any(at.rows)
+            }
+            places = tuple((0, own) for own in channels)
+            FourCodes(self.code, self.kernel, self.rows, places).write(total, lanes, place, channel)
+
+    def _codes(self, epilogue: Epilogue, sums: list[tirx.Expr], block: Offset) -> tirx.Expr:
         """The codes of a block in the order of its channels."""
-        narrowed, requantized = self.epilogue.narrowed, self.epilogue.requantized
+        narrowed, requantized = epilogue.narrowed, epilogue.requantized
         halves: list[tirx.Expr] = []
         for n, total in enumerate(sums):
             multiplier, shift = self._constants(requantized.multiplier, block, n), requantized.shift

@@ -22,24 +22,23 @@ Lanes: TypeAlias = dict[tirx.Buffer, tirx.Expr]  # a vector of each constant tha
 
 @dataclass(frozen=True)
 class FourCodes:
-    """Writes the codes of four sums, those of the `channels` of a pixel behind one another."""
+    """Writes the codes of four sums; `places` are the pixel and the channel of each, counted from the first."""
 
     code: Code
     kernel: DotKernel
     rows: Rows
-    channels: int
+    places: tuple[tuple[int, int], ...]
 
     def lanes(self, constants: Kept) -> Lanes:
         """The constants of the channels, each as a vector in the order of the sums."""
         return {
-            wanted.source: self._vector([constants[at.buffer, at.base, n % self.channels, 1] for n in range(WORDS)])
+            wanted.source: self.vector([constants[at.buffer, at.base, channel, 1] for _, channel in self.places])
             for wanted, at in self.kernel.operands
             if not any(at.rows)
         }
 
-    def write(self, sums: Sequence[tirx.Expr], lanes: Lanes, place: Place, first: Offset) -> None:
-        """Sums of pixels from `place` on, of channels from `first` on, before anything is added to them."""
-        total = self._vector(sums)
+    def write(self, total: tirx.Expr, lanes: Lanes, place: Place, first: Offset) -> None:
+        """The sums of pixels from `place` on, of channels from `first` on, before anything is added to them."""
 
         def find(value: tirx.Expr) -> tirx.Expr | None:
             if isinstance(value, tirx.Cast) and isinstance(value.value, TensorLoad) and is_code(value.value):
@@ -69,14 +68,15 @@ class FourCodes:
 
     def _is_run(self, access: Access) -> bool:
         """Whether the four lie behind one another."""
-        return self.channels == WORDS and access.channel == 1
+        return access.channel == 1 and self.places == tuple((0, channel) for channel in range(WORDS))
 
     def _offsets(self, access: Access) -> tirx.Expr:
         """By how many elements the four are behind the first."""
-        places = [n // self.channels * access.rows[2] + n % self.channels * access.channel for n in range(WORDS)]
-        return self._vector([number(place) for place in places])
+        elements = [pixel * access.rows[2] + channel * access.channel for pixel, channel in self.places]
+        return self.vector([number(element) for element in elements])
 
-    def _vector(self, elements: Sequence[tirx.Expr]) -> tirx.Expr:
+    def vector(self, elements: Sequence[tirx.Expr]) -> tirx.Expr:
+        """Four numbers as one vector."""
         return self.code.let("l", shuffle(list(elements), list(range(WORDS))))
 
 

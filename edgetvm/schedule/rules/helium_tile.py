@@ -51,7 +51,8 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     sums = HeliumSums(code, runs, recipe.helium_unrolled, packing.nibbles)
     vectors = runs.count * len(runs.chunks) * columns
     holds = vectors <= recipe.helium_held and kernel.extents[1] * kernel.extents[2] > 1
-    four = FourCodes(code, kernel, rows, columns) if pixels * columns == WORDS and makes_codes(kernel) else None
+    places = tuple((p, c) for p in range(pixels) for c in range(columns))
+    four = FourCodes(code, kernel, rows, places) if len(places) == WORDS and makes_codes(kernel) else None
     HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, packing, rows.of(packed), holds, four).write()
     params[position] = packed
     written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
@@ -145,7 +146,7 @@ class HeliumWriter:
         epilogue = ChannelEpilogue(code, self.kernel, self.rows, (1,), None, constants, words=True)
         biased = epilogue.bias is not None
         starts = epilogue.load_bias(first, columns, 1) if biased else [tirx.const(0, "int32")] * columns
-        lanes = self.four.lanes(constants) if self.four and columns == self.four.channels else {}
+        lanes = self.four.lanes(constants) if self.four and columns == self.packing.columns else {}
         return Panel(first, self.sums.weights(weights, columns, holds), starts, epilogue, lanes)
 
     def _tiles(self) -> Iterator[tuple[Offset, int]]:
@@ -172,9 +173,10 @@ class HeliumWriter:
     def _tile(self, x: tirx.Buffer, origin: Offset, step: int, place: Place, pixels: int, panel: Panel) -> None:
         """Some pixels from `place` on, whose windows begin at `origin`, `step` elements apart, of a panel."""
         columns = panel.weights.columns
-        if self.four is not None and (pixels, columns) == (self.pixels, self.four.channels):
+        if self.four is not None and (pixels, columns) == (self.pixels, self.packing.columns):
             sums = self.sums.write(x, origin, step, panel.weights, [[number(0)] * columns for _ in range(pixels)])
-            self.four.write([total for own in sums for total in own], panel.lanes, place, panel.first)
+            total = self.four.vector([total for own in sums for total in own])
+            self.four.write(total, panel.lanes, place, panel.first)
             return
         sums = self.sums.write(x, origin, step, panel.weights, [list(panel.starts) for _ in range(pixels)])
         epilogue, (b, y, z) = panel.epilogue, place
