@@ -87,7 +87,8 @@ class Recipe:
     small_percent         instructions, of a hundred of a model, of which the kernels that take least are made for size
     llvm_level            how far LLVM optimizes a kernel, 1 for the least code and 3 for the fastest code; 0 as usual
     tuned_percent         bytes, of a hundred of the rules' own, that a faster kernel may take when tuned; 0 for any
-    wide_percent          instructions, of a hundred, at which it pays to have weights for DSP in 16 bits; 0 for never
+    wide_percent          instructions, of a hundred, at which it pays to have weights for DSP in 16 bits; 0: never, and
+                          those that fit 4 bits are held in 4 where flash is scarce
     """
 
     scalar_accumulators: int

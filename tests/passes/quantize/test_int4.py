@@ -106,6 +106,20 @@ def test_every_kernel_is_exact(target: str, tool: str | None, tmp_path: Path) ->
     assert edgetvm.compile(made.path, target, tmp_path / "package").verify(samples=3).integer_mismatches == 0
 
 
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4", "cortex-m55"])
+def test_flash_is_saved_unless_it_is_to_buy_speed(target: str, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    path = save(
+        tmp_path / "m.onnx", [node("MatMul", ["x", "w"], ["y"], name="d")], {"x": [1, 64]}, ["y"], {"w": weights}
+    )
+    made = quantize_model(path, tmp_path / "q.onnx", dataset(shape=(1, 64)), INT4)
+    size, speed = (
+        edgetvm.compile(made.path, target, tmp_path / optimize, optimize=optimize).manifest["weight_bytes"]
+        for optimize in ("balanced", "speed")
+    )
+    assert size < 64 * 64 / 2 + 1000 <= 64 * 64 <= speed
+
+
 def test_a_model_without_such_layers(tmp_path: Path) -> None:
     weights = np.ones((4, 3, 3, 3), np.float32)
     path = save(
