@@ -6,7 +6,7 @@
 # Each sets up .venv and, where root or sudo allows, the emulators.
 
 EMULATORS := qemu-aarch64 qemu-arm qemu-system-arm
-COMPILERS := gcc arm-none-eabi-gcc
+COMPILERS := gcc arm-none-eabi-gcc arduino-builder
 JOBS ?= 2
 BIN := .venv/bin
 
