@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from onnx import helper
 
+import edgetvm
 from edgetvm.schedule.recipe import Machine, machine_for
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dsp_panels import DspWinogradPanels
 from edgetvm.schedule.rules.dsp_winograd_plan import DspWinogradPlan, plans_of
 from edgetvm.schedule.types import Tiles, TileSize
 from edgetvm.target.load import load_target
+from tests.passes.integer.qdq import Pair, Weights, write_model
 from tests.schedule.assembly import instructions
 from tests.schedule.exact_layers import check_layers, optimizing
 from tests.schedule.int8_layers import EPILOGUES, Layer
 from tests.schedule.kernels import Scheduled, schedule
 from tests.schedule.reference import Window
+from tests.tools import require_tool
 
 TARGET = "cortex-m4"
 RUNNER = "cortex-a7"  # has the same instructions, and an operating system under the emulator
@@ -168,3 +173,28 @@ def test_panels_hold_transformed_weights() -> None:
     last = packed[16 * 4 * 4 :].view(np.int16).reshape(16, 8)
     np.testing.assert_array_equal(last, whole[..., 4])
     assert DspWinogradPanels(4).label != DspWinogradPanels(2).label
+
+
+@pytest.mark.parametrize("form", ["object", "c"])
+def test_a_residual_block(form: str, tmp_path: Path) -> None:
+    """Against the interpreter on a Cortex-M4, zero points at both ends, the result over what is added."""
+    require_tool("qemu-system-arm")
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (16, 16, 3, 3)).astype(np.int8)
+    constants = {"w": Weights(weights, Pair(np.full(16, 0.01)))}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["first"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["first", "scale", "zero"], ["codes"]),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["quantized"]),
+        helper.make_node("Conv", ["quantized", "w"], ["second"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["second", "scale", "zero"], ["more_codes"]),
+        helper.make_node("DequantizeLinear", ["more_codes", "scale", "zero"], ["more"]),
+        helper.make_node("Add", ["more", "x"], ["y"]),
+    ]
+    constants |= {"scale": np.float32(0.5), "zero": np.int8(127)}
+    shape = [1, 16, 13, 11]
+    model = write_model(tmp_path / "m.onnx", {"x": (shape, Pair(0.1, -128))}, nodes, {"y": Pair(0.5, 0)}, constants)
+    options = {"format": form, "optimize": "speed", "integer_io": True}
+    package = edgetvm.compile(model, "qemu-mps2-an386", tmp_path / "package", **options)
+    assert [kernel["rule"] for kernel in package.manifest["kernels"]].count("dsp_winograd") == 2
+    assert package.verify(samples=2).integer_mismatches == 0
