@@ -17,9 +17,10 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.byte_constants import byte_constants
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
+from edgetvm.schedule.rules.dsp_choice import plan_of
 from edgetvm.schedule.rules.dsp_copy import Copy
 from edgetvm.schedule.rules.dsp_nibbles import have_room, mask_of_nibbles
-from edgetvm.schedule.rules.dsp_plan import DspPlan, plan_of
+from edgetvm.schedule.rules.dsp_plan import DspPlan
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
 from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue

@@ -13,8 +13,9 @@ from tvm import tirx
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.dsp_block import block_sizes, step_cost
+from edgetvm.schedule.rules.dsp_choice import cost_of, pieces, plan_of
 from edgetvm.schedule.rules.dsp_panels import GROUP, DspWinogradPanels
-from edgetvm.schedule.rules.dsp_plan import WORD_BYTES, Tile, cost_of, pieces, plan_of
+from edgetvm.schedule.rules.dsp_plan import WORD_BYTES, Tile
 from edgetvm.schedule.rules.dsp_words import PAIR, has_quads
 from edgetvm.schedule.rules.winograd_grid import TileGrid
 from edgetvm.schedule.rules.winograd_transform import F2, TAPS
