@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"boards": [board.to_json() for board in boards]})
         return 0
     print_table(
-        f"{arguments.model} fits on {sum(board.fits for board in boards)} of {len(boards)} boards",
+        f"{arguments.model} fits on {sum(board.fits for board in boards)} of {len(boards)} boards, in bytes",
         ("board", "processor", "fits", ">flash left", ">RAM left", "regions"),
         [_row(board) for board in boards],
     )
