@@ -33,8 +33,11 @@ from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
 from edgetvm.schedule.rules.nibble_tile import nibble_tile
+from edgetvm.schedule.rules.plain_tile import plain_tile
 from edgetvm.schedule.rules.register_tile import register_tile
 from edgetvm.schedule.rules.row_pass import row_pass
+from edgetvm.schedule.rules.scalar_depthwise import scalar_depthwise
+from edgetvm.schedule.rules.scalar_tile import scalar_tile
 from edgetvm.schedule.rules.smmla_tile import smmla_tile
 from edgetvm.schedule.rules.winograd import winograd
 from edgetvm.schedule.simplify import inline_elementwise, scalars_as_rows
@@ -54,6 +57,9 @@ RULES: list[Rule] = [
     dsp_depthwise,
     dsp_winograd,
     dsp_tile,
+    scalar_depthwise,
+    plain_tile,
+    scalar_tile,
     neon_panels,
     neon_tile,
     functions_apart,

@@ -78,7 +78,16 @@ class Recipe:
     row_step              what a stage costs at each step, in bytes that move for as much
     reserved_ram          bytes of the first of several RAM regions that tensors leave to the stack and variables
     row_memory_percent    by how much the live set may exceed the smallest one, for kernels over rows that cost less
-    dsp_unrolled          multiplications of one unrolled body at most, with DSP instructions
+    scalar_sums           sums of a tile at most where every product is an instruction
+    scalar_unrolled       products of one unrolled body of such a tile at most
+    scalar_product        instructions of such a product
+    scalar_load           instructions that load an activation or a weight
+    scalar_loop           instructions that an iteration of the innermost loop costs
+    scalar_output         instructions that an output costs besides its products
+    scalar_channel        instructions that a channel of a tile of outputs costs
+    scalar_overhead       instructions that a tile of outputs costs: loops and addresses
+    plain_spill           instructions that a register too few costs as `dsp_spill` does, without DSP instructions
+    dsp_unrolled          multiplications of one unrolled body at most, of two products each
     dsp_output            instructions that an output costs besides its products
     dsp_channel           instructions that a channel of a tile of outputs costs
     dsp_tile              instructions that a tile of outputs costs: loops and addresses
@@ -148,6 +157,15 @@ class Recipe:
     row_step: int = 0
     row_memory_percent: int = 0
     reserved_ram: int = 0
+    scalar_sums: int = 0
+    scalar_unrolled: int = 0
+    scalar_product: int = 0
+    scalar_load: int = 0
+    scalar_loop: int = 0
+    scalar_output: int = 0
+    scalar_channel: int = 0
+    scalar_overhead: int = 0
+    plain_spill: int = 0
     dsp_unrolled: int = 0
     dsp_output: int = 0
     dsp_channel: int = 0
@@ -172,6 +190,8 @@ class Machine:
     neon: str | None = None  # NEON as "aarch64" or 32-bit "arm" has it
     matrix: str | None = None  # the instruction that multiplies matrices of 8 bits, by its usual name
     dsp: bool = False  # Arm's instructions on two words of 16 bits in a register
+    plain: bool = False  # one of Arm's microcontrollers without instructions on more than one number
+    low_registers: bool = False  # whose instructions take 8 of the registers: Armv6-M
     helium: bool = False  # Arm's vectors for microcontrollers, MVE
     vcvtr: bool = False  # a float to the nearest integer, in a 32-bit register
     tile: TileSize | None = None  # of the kernel at hand, where its rule does not choose
@@ -198,7 +218,17 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path
         return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
     products = (dot_of(processor), neon_of(processor), matrix_of(processor))
-    return Machine(*facts, recipe, *products, dsp=dsp, helium="mve" in features, vcvtr="vfp2sp" in features)
+    plain = processor.arch == "thumb" and not dsp
+    return Machine(
+        *facts,
+        recipe,
+        *products,
+        dsp=dsp,
+        plain=plain,
+        low_registers=plain and "thumb2" not in features,
+        helium="mve" in features,
+        vcvtr="vfp2sp" in features,
+    )
 
 
 def recipe_files(target: Target, form: str) -> list[Path]:

@@ -24,9 +24,9 @@ from edgetvm.schedule.rules.dsp_words import (
     loads_of,
 )
 from edgetvm.schedule.rules.nibbles import NIBBLE
+from edgetvm.schedule.rules.pair_arithmetic import pair_costs
 from edgetvm.schedule.types import TileSize, pick
 
-REGISTERS = 13  # of 16: without stack pointer, program counter and one that LLVM moves values by
 ADDRESSES = 3  # of activations, of weights, and the end of one of them
 
 
@@ -77,8 +77,8 @@ def _widened(narrow: list[DspPlan], plans: list[DspPlan]) -> list[DspPlan]:
 
 
 def _apart(kernel: DotKernel, machine: Machine, image: Image | None) -> Iterator[DspPlan]:
-    """Blocks of words, for weights of 16 bits."""
-    if not has_quads(kernel) or kernel.pixels == 1:
+    """Blocks of words, for weights of 16 bits and DSP instructions."""
+    if not machine.dsp or not has_quads(kernel) or kernel.pixels == 1:
         return
     for pixels, channels in block_sizes(kernel.extents[2], kernel.channels):
         words = in_pixels(kernel, pixels, True) if image is None else in_rows(kernel, image, 1, False, True)
@@ -125,23 +125,24 @@ def pieces(extent: int, size: int) -> list[tuple[int, int]]:
 
 
 def _tile_cost(plan: DspPlan, tile: Tile) -> float:
-    recipe, words = plan.machine.recipe, plan.words
+    recipe, words, costs = plan.machine.recipe, plan.words, pair_costs(plan.machine)
     if words.apart:
         return _with_loops(plan, tile, step_cost(tile.pixels, tile.channels, words.step))
     wide = plan.bits > BYTE
-    widening = 0 if wide else PAIR
+    widening = 0 if wide else costs.widening
     if words.shared > 1 or (words.copied and tile.channels <= tile.pixels):
         weights = float(words.shared * tile.channels * (1 + widening))
         activations = len(loads_of(words, tile.pixels)) / PAIR
         held = words.pairs * tile.channels + (1 if words.shared > 1 else PAIR)
     else:
         weights = tile.channels * (1 if wide else 1 / PAIR + widening)
-        activations = tile.pixels * (1 if words.copied else 1 + PAIR)
+        activations = tile.pixels * (1 if words.copied else costs.reading)
         held = PAIR * tile.pixels + PAIR + 1
     if plan.bits == NIBBLE:
         held += 1 + tile.channels % PAIR  # the mask, and a word that two groups share
-    spilled = max(tile.sums + held + ADDRESSES - REGISTERS, 0) * recipe.dsp_spill
-    return _with_loops(plan, tile, words.pairs * tile.sums + weights + activations + spilled)
+    missing = max(tile.sums + held + ADDRESSES - costs.registers, 0)
+    spilled = missing * (recipe.plain_spill if plan.machine.plain else recipe.dsp_spill)
+    return _with_loops(plan, tile, words.pairs * tile.sums * costs.product + weights + activations + spilled)
 
 
 def _with_loops(plan: DspPlan, tile: Tile, group: float) -> float:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from edgetvm.schedule.rules.dot_kernel import DotKernel
-from edgetvm.schedule.rules.dsp_instructions import HALF_BITS, widen_even, widen_odd
 from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_words import PAIR, Words
+from edgetvm.schedule.rules.pair_arithmetic import PairArithmetic
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
 
-TOGETHER = 4  # groups or elements of one iteration
+TOGETHER = 4  # groups or words of one iteration
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Copy:
     """Writes the copy of activations `source` to `target`, both as rows of elements."""
 
     code: Code
+    arithmetic: PairArithmetic
     kernel: DotKernel
     words: Words
     source: tirx.Buffer
@@ -72,34 +73,47 @@ class Copy:
                 self._quads(start + g * GROUP, step, count, place)
             return
         if words.depth == depth == step:
-            self._elements(start, count * depth, at * PAIR + first * depth)
+            self._elements(start, count * depth, at, first * depth)
             return
         with code.loop("p", count) as p:
-            self._elements(start + p * step, depth, at * PAIR + (first + p) * words.depth)
+            self._elements(start + p * step, depth, at + (first + p) * (words.depth // PAIR), 0)
 
     def _quads(self, start: Offset, step: int, count: int, place: Offset) -> None:
         """Of `count` pixels one group each."""
         code = self.code
 
         def move(p: Offset) -> None:
-            word = code.let("q", tirx.reinterpret("int32", load(self.source, start + p * step, GROUP)))
-            code.add(store(self.target, place + p * self.words.pixel, widen_even(word)))
-            code.add(store(self.target, place + p * self.words.pixel + self.words.half, widen_odd(word)))
+            for half, word in enumerate(self.arithmetic.read(self.source, start + p * step)):
+                code.add(store(self.target, place + p * self.words.pixel + half * self.words.half, word))
 
         _unrolled(code, count, move)
 
-    def _elements(self, start: Offset, count: int, place: Offset) -> None:
-        halves = self.code.view("h", self.target, 0, self.words.words * PAIR, "int16")
+    def _elements(self, start: Offset, count: int, at: Offset, first: int) -> None:
+        """`count` elements that follow one another, to number `first` and the next ones from word `at` on.
 
-        def move(e: Offset) -> None:
-            self.code.add(store(halves, place + e, tirx.Cast("int16", load(self.source, start + e))))
+        What is beside them in the first and in the last word is the border, or is multiplied by nothing.
+        """
+        join, fill = self.arithmetic.join, tirx.const(self.kernel.border.fill if self.kernel.border else 0, "int32")
+        word, odd = at + first // PAIR, first % PAIR
 
-        _unrolled(self.code, count, move)
+        def element(e: Offset) -> tirx.Expr:
+            return tirx.Cast("int32", load(self.source, start + e))
+
+        def move(pair: Offset) -> None:
+            e = pair * PAIR + odd
+            self.code.add(store(self.target, word + odd + pair, join(element(e), element(e + 1))))
+
+        if odd:
+            self.code.add(store(self.target, word, join(fill, element(0))))
+        whole, rest = divmod(count - odd, PAIR)
+        _unrolled(self.code, whole, move)
+        if rest:
+            self.code.add(store(self.target, word + odd + whole, join(element(count - 1), fill)))
 
     def _fill(self, at: Offset, count: int) -> None:
         assert self.kernel.border is not None
-        half = self.kernel.border.fill
-        both = tirx.const((half << HALF_BITS) | (half & ((1 << HALF_BITS) - 1)), "int32")
+        fill = tirx.const(self.kernel.border.fill, "int32")
+        both = self.arithmetic.join(fill, fill)
         _unrolled(self.code, count, lambda e: self.code.add(store(self.target, at + e, both)))
 
 

@@ -11,6 +11,9 @@ from edgetvm.schedule.rules.nibbles import NIBBLE
 from edgetvm.schedule.rules.winograd_transform import F2, transform_weights
 
 GROUP = 4  # products that one word of weights takes part in
+BYTE = 8
+HALF_BITS = 16
+ROUNDING = 1 << (HALF_BITS - 1)
 IN_PAIRS = (0, 2, 1, 3)  # bytes 0 and 2 of a word are widened together, then 1 and 3
 
 
@@ -25,6 +28,9 @@ class DspPanels:
     `bits` of a weight: with 16 a group is two words; with `apart` the first of all channels of a block precede the
     second ones. With 4 it is half of one: of
     every four pairs that follow one another, pair j has nibble j of each half of a word.
+
+    `plain` words are those of `plain_pairs`: with the later weight of a pair in the lower half, bytes with 128 added.
+    Before them is the number that products are rounded by. LLVM adds one that it does not know by the multiplication.
     """
 
     block: int
@@ -35,12 +41,18 @@ class DspPanels:
     bits: int
     taps_last: bool = False
     apart: bool = False
+    plain: bool = False
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        order = "t" * self.taps_last + "a" * self.apart
+        order = "t" * self.taps_last + "a" * self.apart + "p" * self.plain
         return f"dsp{self.block}_{self.quads:d}_{self.joined}_{self.depth}_{self.length}_{self.bits}{order}"
+
+    @property
+    def header(self) -> int:
+        """Words before the weights."""
+        return int(self.plain)
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
@@ -53,11 +65,23 @@ class DspPanels:
         if self.taps_last:
             groups = groups.reshape(len(taps), j, -1, GROUP, outputs).swapaxes(1, 2).reshape(groups.shape)
         groups = (groups if self.quads else groups[:, IN_PAIRS]).swapaxes(1, 2)
+        if self.plain:
+            return self._pack_plain(np.roll(groups, GROUP // 2, axis=-1))
         pairs = np.ascontiguousarray(groups[..., IN_PAIRS].astype("<i2")).view("<i4")
         words = np.ascontiguousarray(groups).view("<i4") if self.bits == 8 else pairs
         words = words.swapaxes(1, 2).reshape(-1, outputs) if self.apart else words
         panels = [words[:, first : first + self.block] for first in range(0, outputs, self.block)]
         return np.concatenate([(joined_nibbles(panel) if self.bits == NIBBLE else panel).ravel() for panel in panels])
+
+    def _pack_plain(self, groups: np.ndarray) -> np.ndarray:
+        """Of groups ``[groups, O, 4]`` with halves swapped."""
+        if self.bits > BYTE:
+            halves = groups[..., IN_PAIRS].astype("<i4").reshape(*groups.shape[:-1], 2, 2)
+            words = halves[..., 0] + (halves[..., 1] << HALF_BITS)
+        else:
+            words = np.ascontiguousarray(groups ^ np.int8(-128)).view("<i4")
+        firsts = range(0, groups.shape[1], self.block)
+        return np.concatenate([[np.int32(ROUNDING)], *(words[:, at : at + self.block].ravel() for at in firsts)])
 
 
 def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:

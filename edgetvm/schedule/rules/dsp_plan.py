@@ -65,7 +65,7 @@ class DspPlan:
         length = (kernel.taps[1] - 1) * words.depth + kernel.depth if joined > 1 else kernel.depth
         taps_last = words.quads and words.shared > 1
         shape = (self.tile.channels, words.quads, joined, words.depth, length, self.bits)
-        return DspPanels(*shape, taps_last, words.apart)
+        return DspPanels(*shape, taps_last, words.apart, plain=self.machine.plain)
 
     @property
     def body(self) -> tuple[list[tuple[int, int]], list[int]]:

@@ -8,12 +8,13 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dsp_block import Block
-from edgetvm.schedule.rules.dsp_instructions import multiply_pairs, wait_for
+from edgetvm.schedule.rules.dsp_instructions import wait_for
 from edgetvm.schedule.rules.dsp_nibbles import unscaled
 from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_plan import DspPlan
-from edgetvm.schedule.rules.dsp_weights import WeightReader, widened
+from edgetvm.schedule.rules.dsp_weights import WeightReader
 from edgetvm.schedule.rules.dsp_words import PAIR, loads_of
+from edgetvm.schedule.rules.pair_arithmetic import PairArithmetic
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number
 
 
@@ -31,6 +32,7 @@ class TileWriter:
 
     code: Code
     plan: DspPlan
+    arithmetic: PairArithmetic
     rows: Rows
     pixels: int
     channels: int
@@ -76,8 +78,8 @@ class TileWriter:
             groups = len(places) * words.shared
             size = plan.weight_words(groups, self.channels)
             first = panel * plan.weight_words(words.groups, plan.tile.channels) + group * size
-            w = code.view("wp", weights, first, size)
-            read = WeightReader(code, w, plan.bits, self.channels, self.mask)
+            w = code.view("wp", weights, first + plan.packing.header, size)
+            read = WeightReader(code, self.arithmetic, w, plan.bits, self.channels, self.mask)
             unit = 1 if words.copied else GROUP
             reach = max(places) + max(word for word, _ in loads_of(words, self.pixels)) + 1
             xp = code.view("xp", reading.source, reading.start + x * unit, reach * unit)
@@ -129,10 +131,10 @@ class TileWriter:
 
     def _multiply(self, acc: tirx.Buffer, p: int, c: int, a: tirx.Expr, b: tirx.Expr) -> None:
         at = self._at(p, c)
-        self.code.add(tirx.BufferStore(acc, multiply_pairs(tirx.BufferLoad(acc, at), a, b), at))
+        self.code.add(tirx.BufferStore(acc, self.arithmetic.multiply(tirx.BufferLoad(acc, at), a, b), at))
 
     def _activations(self, x: tirx.Buffer, place: int, p: int) -> list[tirx.Expr]:
         at = place + p * self.plan.words.step
         if self.plan.words.copied:
             return [self.code.let("a", load(x, at + half)) for half in range(PAIR)]
-        return widened(self.code, self.code.let("q", tirx.reinterpret("int32", load(x, at * GROUP, GROUP))))
+        return [self.code.let("a", word) for word in self.arithmetic.read(x, at * GROUP)]

@@ -1,4 +1,4 @@
-"""int8 convolution and matrix product by Arm's DSP instructions: two products of 16 bits at a time.
+"""int8 convolution and matrix product on Cortex-M: two products of 16 bits at a time, by DSP instructions or without.
 
 Sums of a tile of pixels by channels stay in registers until the epilogue has used them. Activations are widened to 16
 bits once for all channels, in scratch: rows of an image with its border, or the pixels of a tile. Weights are widened
@@ -23,6 +23,7 @@ from edgetvm.schedule.rules.dsp_nibbles import have_room, mask_of_nibbles
 from edgetvm.schedule.rules.dsp_plan import DspPlan
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
 from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles
+from edgetvm.schedule.rules.pair_arithmetic import PairArithmetic, pair_arithmetic
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset
 from edgetvm.schedule.types import Constants, Loops
@@ -30,14 +31,19 @@ from edgetvm.schedule.types import Constants, Loops
 
 def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
     """Write the loops of one such kernel; None where the machine or the kernel is another."""
-    kernel = dot_kernel(sch, tuple(constants)) if machine.dsp else None
+    return write_pairs(sch, machine, constants) if machine.dsp else None
+
+
+def write_pairs(sch: Schedule, machine: Machine, constants: Constants) -> Loops | None:
+    """The same on any machine with `pair_arithmetic`."""
+    kernel = dot_kernel(sch, tuple(constants))
     if kernel is None or not has_word_epilogue(sch, kernel, constants):
         return None
     old = list(sch.mod["main"].params)
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
     kernel, params, as_bytes = byte_constants(kernel, old, constants)
     weights = constants[position]
-    narrow = not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights)
+    narrow = machine.dsp and not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights)
     plan = plan_of(kernel, machine, narrow)
     if plan is None:
         return None
@@ -45,7 +51,7 @@ def dsp_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     code = Code()
     rows = rows_of(code, kernel, packed)
     mask = code.let("mask", mask_of_nibbles()) if plan.bits == NIBBLE else None
-    DspWriter(code, plan, rows, packed, mask).write()
+    DspWriter(code, plan, pair_arithmetic(machine, code, rows.of(packed)), rows, packed, mask).write()
     params[position] = packed
     func = tirx.PrimFunc(params, code.statement())
     # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
@@ -59,6 +65,7 @@ class DspWriter:
 
     code: Code
     plan: DspPlan
+    arithmetic: PairArithmetic
     rows: Rows
     packed: tirx.Buffer
     mask: tirx.Expr | None
@@ -69,7 +76,7 @@ class DspWriter:
         images, height, _ = plan.kernel.extents
         source = self.rows.of(plan.kernel.x.buffer)
         scratch = code.array("words", words.words, "int32", "global") if words.copied else source
-        copy = Copy(code, plan.kernel, words, source, scratch)
+        copy = Copy(code, self.arithmetic, plan.kernel, words, source, scratch)
         if words.copied:
             copy.prepare()
         with code.loop("b", images) as b, code.loop("y", height // plan.band) as part:
@@ -113,7 +120,7 @@ class DspWriter:
         in_pieces(self.code, "o", self.plan.kernel.channels, self.plan.tile.channels, write, by_piece=True)
 
     def _tile(self, reading: Reading, panel: Offset, place: Place, pixels: int, channels: int) -> None:
-        writer = TileWriter(self.code, self.plan, self.rows, pixels, channels, self.mask)
+        writer = TileWriter(self.code, self.plan, self.arithmetic, self.rows, pixels, channels, self.mask)
         writer.write(reading, panel, self.rows.of(self.packed), place)
 
 

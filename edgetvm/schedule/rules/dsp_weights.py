@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from tvm import tirx
 
-from edgetvm.schedule.rules.dsp_instructions import widen_even, widen_odd
 from edgetvm.schedule.rules.dsp_nibbles import unpacked
 from edgetvm.schedule.rules.dsp_words import BYTE, PAIR
 from edgetvm.schedule.rules.nibbles import NIBBLE
+from edgetvm.schedule.rules.pair_arithmetic import PairArithmetic
 from edgetvm.schedule.rules.write_code import Code, load
 
 
@@ -19,6 +19,7 @@ class WeightReader:
     """Reads weights of `bits` from `words`, group by group those of `channels`; `mask` is that of nibbles."""
 
     code: Code
+    arithmetic: PairArithmetic
     words: tirx.Buffer
     bits: int
     channels: int
@@ -45,12 +46,7 @@ class WeightReader:
         if self.bits > BYTE:
             return [word, self.known[place // BYTE + 1]]
         if self.bits == BYTE:
-            return widened(self.code, word)
+            return [self.code.let("a", pair) for pair in self.arithmetic.widen(word)]
         assert self.mask is not None
         first = place % BYTE // NIBBLE * PAIR
         return [self.code.let("a", unpacked(word, first + half, self.mask)) for half in range(PAIR)]
-
-
-def widened(code: Code, word: tirx.Expr) -> list[tirx.Expr]:
-    """A word of bytes as two words of 16 bits."""
-    return [code.let("a", widen(word)) for widen in (widen_even, widen_odd)]
