@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from edgetvm.oracle.kernels import UnreadableError
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.types import Decision
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import RecordFile
-from edgetvm.tune.records import Record
+from edgetvm.tune.records import Place, Record
 from edgetvm.tune.space import Space
 from edgetvm.tune.task_search import TaskSearch
 from edgetvm.tune.types import LARGE, OK, Candidate, Cost, Outcome, TuningTask
@@ -58,14 +59,16 @@ class Search:
         self, tasks: Sequence[TuningTask], machine: Machine, space: Mapping[str, tuple[int, ...]], seed: int
     ) -> None:
         """Begin with what the file knows of these tasks; those are left out of which nobody knows the output."""
-        known = [record for record in self.file.read() if record.place == self.measurer.place]
+        found = self.file.read()
+        known = [record for record in found if record.place == self.measurer.place]
         for task in tasks:
             try:
                 self.measurer.data(task)
             except UnreadableError as error:
                 self.log(f"{task.kernel}: not tuned, it cannot be checked: {error}")
                 continue
-            search = TaskSearch(Space(task, machine, space), seed)
+            hints = of_other_cores([record for record in found if record.kernel == task.key], self.measurer.place)
+            search = TaskSearch(Space(task, machine, space), seed, hints)
             search.tell(
                 record
                 for record in known
@@ -160,6 +163,23 @@ class Search:
         if any(pair is None for _, pair in best):
             return None
         return sum(calls * pair[1] for calls, pair in best if pair is not None)
+
+
+def of_other_cores(records: Iterable[Record], place: Place) -> list[tuple[Decision, float]]:
+    """What was measured of one kernel on other cores, by the same tools and in the same mode: decisions, and their
+    cost as a multiple of what the rule's own choice costs there.
+    """
+    own: dict[tuple[Place, str], float] = {}
+    found: list[tuple[Decision, float]] = []
+    for record in records:
+        cost = record.outcome.cost
+        there = (record.place.tools, record.place.optimize) == (place.tools, place.optimize)
+        if not there or record.place.core == place.core or cost is None:
+            continue
+        base = own.setdefault((record.place, cost.unit), cost.value)
+        if record.decision:
+            found.append((record.decision, cost.value / base))
+    return found
 
 
 def _scaled(record: Record, first: float | None, now: Cost | None) -> Record:

@@ -11,7 +11,7 @@ import tvm_ffi
 from edgetvm.schedule.apply import schedule_kernel
 from edgetvm.schedule.decision import apply_decision, decision_text, tile_decision
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.types import Decision, ScheduledKernel, TileSize
+from edgetvm.schedule.types import Decision, Packing, ScheduledKernel, TileSize
 from edgetvm.tune.types import TuningTask
 
 _TILE = "tile."
@@ -28,6 +28,7 @@ class Space:
     machine: Machine
     alternatives: Mapping[str, tuple[int, ...]]
     _scheduled: dict[str, ScheduledKernel] = field(default_factory=dict)
+    _written: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def moves(self) -> dict[str, list[int]]:
@@ -48,6 +49,15 @@ class Space:
             machine = apply_decision(self.machine, numbers)
             self._scheduled[key] = schedule_kernel(self.task.func, machine, self.task.constants)
         return self._scheduled[key]
+
+    def written(self, decision: Decision) -> int:
+        """A number for the loops that the task's rule writes, equal for equal loops."""
+        key = decision_text(decision)
+        if key not in self._written:
+            machine = apply_decision(self.machine, decision)
+            kernel = schedule_kernel(self.task.func, machine, self.task.constants)
+            self._written[key] = hash((tvm_ffi.structural_hash(kernel.func), *map(_label, kernel.packing.items())))
+        return self._written[key]
 
     def predicted(self, decision: Decision) -> float:
         """The closed form's cost of a decision's tile, as a multiple of the rule's own choice; 1 without tiles."""
@@ -85,6 +95,11 @@ class Space:
 
 
 TILE_NAMES = tuple(f"{_TILE}{field.name}" for field in fields(TileSize))
+
+
+def _label(entry: tuple[int, Packing]) -> tuple[int, str]:
+    position, packing = entry
+    return position, packing.label
 
 
 def tile_of(decision: Decision) -> dict[str, int]:

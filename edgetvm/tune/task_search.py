@@ -27,12 +27,18 @@ _PATIENCE = 24  # trials without a gain
 
 @dataclass
 class TaskSearch:
-    """Proposes candidates, and is told what became of them; `seed` decides about what is left to chance."""
+    """Proposes candidates, and is told what became of them; `seed` decides about what is left to chance.
+
+    `hints` are decisions that were measured on other cores, with their cost as a multiple of the rule's own choice
+    there: the model learns from them before there is anything else.
+    """
 
     space: Space
     seed: int
+    hints: Sequence[tuple[Decision, float]] = ()
     tried: set[str] = field(default_factory=set)
     costs: list[tuple[Decision, float]] = field(default_factory=list)  # of those that were right
+    decisions: list[Decision] = field(default_factory=list)  # that were measured, right or not
     since_gain: int = 0
 
     @property
@@ -55,6 +61,7 @@ class TaskSearch:
         for record in records:
             best, cost = self.best, record.outcome.cost
             self.tried.add(decision_text(record.decision))
+            self.decisions.append(record.decision)
             self.since_gain += 1
             if record.outcome.status == OK and cost is not None:
                 self.costs.append((record.decision, cost.value))
@@ -66,9 +73,16 @@ class TaskSearch:
         pool = self._pool()
         rng = np.random.default_rng([self.seed, int(self.space.task.key, 16), len(self.tried)])
         chosen: list[Decision] = []
+        written = {self.space.written(decision) for decision in self.decisions}
         while pool and len(chosen) < count:
             surprise = len(self.tried) >= _FIRST and rng.integers(_SURPRISES) == 0
-            chosen.append(pool.pop(int(rng.integers(len(pool))) if surprise else 0))
+            decision = pool.pop(int(rng.integers(len(pool))) if surprise else 0)
+            loops = self.space.written(decision)
+            if loops in written:  # as another one that was or will be measured
+                self.tried.add(decision_text(decision))
+            else:
+                written.add(loops)
+                chosen.append(decision)
         return [Candidate(self.space.task, decision) for decision in chosen]
 
     def _pool(self) -> list[Decision]:
@@ -78,21 +92,23 @@ class TaskSearch:
         space = self.space
         own = space.tiles({})
         parents = [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:_PARENTS]]
-        near = [other for parent in parents for other in space.neighbours(parent)]
+        elsewhere = [decision for decision, _ in sorted(self.hints, key=lambda pair: pair[1])[:_PARENTS]]
+        near = [*elsewhere, *(other for parent in parents for other in space.neighbours(parent))]
         # The rule's own choice is one of its tiles: it is not measured twice.
         skipped = self.tried | {decision_text(tile) for tile in own[:1]}
         pool = {decision_text(decision): decision for decision in [*own, *near] if decision}
         fresh = [decision for text, decision in pool.items() if text not in skipped]
-        if len(self.costs) < _FIRST:
+        if len(self.costs) + len(self.hints) < _FIRST:
             return [*sorted(fresh, key=space.predicted)]
         return self._ranked(fresh)
 
     def _ranked(self, decisions: Sequence[Decision]) -> list[Decision]:
         if not decisions:
             return []
-        space, base = self.space, self.costs[0][1]
-        seen = np.asarray([space.features(decision) for decision, _ in self.costs], float)
-        off = [np.log(cost / base / space.predicted(decision)) for decision, cost in self.costs]
+        space, base = self.space, self.costs[0][1] if self.costs else 1.0
+        known = [*self.hints, *((decision, cost / base) for decision, cost in self.costs)]
+        seen = np.asarray([space.features(decision) for decision, _ in known], float)
+        off = [np.log(ratio / space.predicted(decision)) for decision, ratio in known]
         model = fit(seen, np.asarray(off))
         features = np.asarray([space.features(decision) for decision in decisions], float)
         guesses = model.predict(features) + np.log(features[:, 0])

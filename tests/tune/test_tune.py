@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
 from edgetvm.tune import run_program, task_search
 from edgetvm.tune.record_file import RecordFile
+from edgetvm.tune.search import of_other_cores
 from edgetvm.tune.space import Space
 from edgetvm.tune.task_search import TaskSearch
 from edgetvm.tune.types import TuningTask
 from tests.tools import require_tool
 from tests.tune.layers import conv_layer
-from tests.tune.records import record
+from tests.tune.records import PLACE, record
 
 TRIALS = 16
 
@@ -31,7 +33,7 @@ def tuned(int8_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The demo model's records for cortex-m4, and what the run that made them said."""
     require_tool("qemu-system-arm")
     file = tmp_path_factory.mktemp("tuned") / "r.sqlite"
-    return file, edgetvm.tune(int8_digits, "cortex-m4", trials=TRIALS, records=file)
+    return file, edgetvm.tune(int8_digits, "cortex-m4", trials=TRIALS, optimize="speed", records=file)
 
 
 def test_the_report(tuned: tuple[Path, api.TuneReport]) -> None:
@@ -50,7 +52,7 @@ def test_a_package_of_records(tuned: tuple[Path, api.TuneReport], int8_digits: P
     file, report = tuned
 
     def package(name: str, **options: object) -> edgetvm.Package:
-        return edgetvm.compile(int8_digits, "cortex-m4", tmp_path / name, **options)  # type: ignore[arg-type]
+        return edgetvm.compile(int8_digits, "cortex-m4", tmp_path / name, optimize="speed", **options)  # type: ignore[arg-type]
 
     once, again, plain = package("a", records=file), package("b", records=file), package("c", use_records=False)
     used = [decision for kernel in once.manifest["kernels"] for decision in kernel["decisions"]]
@@ -70,10 +72,10 @@ def test_what_is_known_is_not_measured_again(
 ) -> None:
     monkeypatch.setattr(task_search, "_PATIENCE", 3)
     file = Path(shutil.copy(tuned[0], tmp_path / "r.sqlite"))
-    report = edgetvm.tune(int8_digits, "cortex-m4", records=file)
+    report = edgetvm.tune(int8_digits, "cortex-m4", optimize="speed", records=file)
     assert report.after <= tuned[1].after
     monkeypatch.setattr(run_program.ProgramRunner, "run", lambda *_: pytest.fail("measured again"))
-    last = edgetvm.tune(int8_digits, "cortex-m4", records=file)
+    last = edgetvm.tune(int8_digits, "cortex-m4", optimize="speed", records=file)
     assert last.trials == 0
     assert (last.after, last.tasks) == (report.after, report.tasks)
 
@@ -132,3 +134,21 @@ def test_a_search_finds_the_number_that_helps_and_ends() -> None:
     assert [decision for decision, _ in search.costs] == [
         decision for decision, _ in searched(task, {"dsp_unrolled 128": -20.0}, 400).costs
     ]
+
+
+def test_what_another_core_found_is_tried_first() -> None:
+    func, constants = conv_layer(channels=32, outputs=32)
+    target = load_target("cortex-m4")
+    numbers = {"dsp_unrolled": (16, 32, 128, 256), "scalar_accumulators": (4, 6, 10)}
+    space = Space(
+        TuningTask("cd" * 8, "layer", func, constants, "dsp_tile", 1), machine_for(target, "library"), numbers
+    )
+    there = replace(PLACE, core="cortex-m7")
+    tiles = space.tiles({})
+    records = [record(place=there), *(record(decision=tile, cost=100 + n, place=there) for n, tile in enumerate(tiles))]
+    records.append(record(decision=tiles[-1], cost=60, place=there))
+    hints = of_other_cores([*records, record(decision=tiles[1], cost=1)], PLACE)
+    assert hints[-1] == (tiles[-1], 0.6) and len(hints) == len(tiles) + 1
+    search = TaskSearch(space, 0, hints)
+    search.tell([record()])
+    assert search.propose(1)[0].decision == tiles[-1]
