@@ -26,7 +26,9 @@ def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> 
     """
     package = read_package(package_dir.resolve())
     target = choose_target(package, board)
-    port = (board or "").partition("@")[2]
+    _, at, port = (board or "").partition("@")
+    if at and not port:
+        raise TargetError(f"'{board}' names no port behind its @", "such as @/dev/ttyACM0")
     with tempfile.TemporaryDirectory(prefix="edgetvm-run-") as work:
         if port:
             return run_at_port(package, target, request, Path(work), port)

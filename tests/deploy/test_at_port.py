@@ -170,6 +170,8 @@ def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     package = write_package(tmp_path / "p", hand_made.ADD_ONE, "nrf5340dk")
     with pytest.raises(TargetError, match="nrf5340dk has no serial port that is known"):
         run(package, RunRequest(samples(1)), board="@/dev/none")
+    with pytest.raises(TargetError, match="'nrf5340dk@' names no port behind its @"):
+        run(package, RunRequest(samples(1)), board="nrf5340dk@")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="pyocd is not installed"):
         at_port.load(tmp_path / "image.elf", "stm32l4r5zitx")
