@@ -14,8 +14,9 @@ import numpy.typing as npt
 LEAST_SHIFT, MOST_SHIFT = 1, 62
 WORD_SHIFT = 52  # at most of sums of 32 bits: what their multipliers round off is then below 2^-21
 MULTIPLIER_BITS = 31
-# Channels that share a shift keep at least so many bits of their multiplier.
+# Channels that share a shift keep at least so many bits of their multiplier, or the largest sum so many behind a code.
 SHARED_BITS = 20
+CODE_BITS = 13
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -40,12 +41,23 @@ def multiplier_and_shift(factor: float, bits: int = MULTIPLIER_BITS, most: int =
     return multiplier, shift
 
 
-def multipliers_and_shifts(factors: Floats, bits: int = MULTIPLIER_BITS, most: int = MOST_SHIFT) -> tuple[Ints, Ints]:
-    """The same for an array; one shift for all (of one element) where every channel keeps enough bits by it."""
+def multipliers_and_shifts(
+    factors: Floats, bits: int = MULTIPLIER_BITS, most: int = MOST_SHIFT, bound: int = 0
+) -> tuple[Ints, Ints]:
+    """The same for an array; one shift for all (of one element) where every channel is precise by it.
+
+    `bound` is the largest size of what is multiplied, 0 if it is not known.
+    """
     flat = [multiplier_and_shift(float(factor), bits, most) for factor in factors.reshape(-1)]
     shift = min((s for m, s in flat if m), default=LEAST_SHIFT)
-    shared = [round(math.ldexp(float(factor), shift)) for factor in factors.reshape(-1)]
-    if all(not own or abs(m) >= 1 << min(SHARED_BITS, bits - 1) for m, (own, _) in zip(shared, flat, strict=True)):
-        return np.array(shared, np.int64).reshape(factors.shape), np.full((1,) * factors.ndim, shift, np.int64)
+    shared = np.array([round(math.ldexp(float(factor), shift)) for factor in factors.reshape(-1)], np.int64)
+    if is_precise(shared[[m != 0 for m, _ in flat]], shift, bound, bits):
+        return shared.reshape(factors.shape), np.full((1,) * factors.ndim, shift, np.int64)
     multipliers, shifts = (np.array(column, np.int64).reshape(factors.shape) for column in zip(*flat, strict=True))
     return multipliers, shifts
+
+
+def is_precise(multipliers: Ints, shift: int, bound: int, bits: int = MULTIPLIER_BITS) -> bool:
+    """Whether each multiplier keeps 20 bits, or its rounding is below 2^-13 in every product of a sum up to `bound`."""
+    kept = bool((np.abs(multipliers) >= 1 << min(SHARED_BITS, bits - 1)).all())
+    return kept or 0 < bound <= 1 << max(shift + 1 - CODE_BITS, 0)

@@ -28,15 +28,20 @@ OPERATOR = define(NAME, broadcast_type)
 
 
 def requantize(
-    acc: Expr, multiplier: Expr, shift: Expr, *, zero_point: int, low: int, high: int, dtype: str
+    acc: Expr, multiplier: Expr, shift: Expr, *, zero_point: int, low: int, high: int, dtype: str, bound: int = 0
 ) -> tvm.ir.Call:
-    """`acc` int32 or int64; `multiplier` and `shift` (1..62) int32 constants that broadcast to it."""
-    return call(OPERATOR, [acc, multiplier, shift], zero_point=zero_point, low=low, high=high, dtype=dtype)
+    """`acc` int32 or int64; `multiplier` and `shift` (1..62) int32 constants that broadcast to it.
+
+    `bound` is the largest size of an element of `acc`, 0 if it is not known.
+    """
+    codes = {"zero_point": zero_point, "low": low, "high": high, "dtype": dtype}
+    return call(OPERATOR, [acc, multiplier, shift], **codes, bound=bound)
 
 
 def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     """The loops of one call."""
-    acc, multiplier, shift = expr.args[0], immediate(expr.args[1]), immediate(expr.args[2])
+    # Multipliers are read even if there is one: kernels that differ in it alone are then the same.
+    acc, multiplier, shift = expr.args[0], expr.args[1], immediate(expr.args[2])
     attributes = expr.attrs
     shape = expr.ty.shape
     # Of shifts that differ one more is asked, which kernels in vectors rely on: then all round a high word.
@@ -45,7 +50,7 @@ def legalize(builder: relax.BlockBuilder, expr: tvm.ir.Call) -> Expr:
     zero = int(attributes["zero_point"])
     low, high = int(attributes["low"]) - zero, int(attributes["high"]) - zero
 
-    def compute(x: te.Tensor, m: te.Tensor | int, s: te.Tensor | int) -> te.Tensor:
+    def compute(x: te.Tensor, m: te.Tensor, s: te.Tensor | int) -> te.Tensor:
         def one(*index: Any) -> Any:
             places = element(s, index, "int64")
             half = tirx.const(1, "int64") << (places - 1)

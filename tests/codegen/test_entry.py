@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 import edgetvm
+from edgetvm.codegen.image import link_image
 from edgetvm.codegen.sizes import section_sizes
+from edgetvm.resources import runtime_dir
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources
 
@@ -83,3 +87,30 @@ def test_a_tensor_without_a_buffer_lies_in_the_arena(
     at, size = ctypes.c_void_p(arena.ctypes.data), ctypes.c_size_t(arena_bytes)
     assert library.edgetvm_run(ctypes.byref(model), at, size, inputs, outputs) == 0
     np.testing.assert_array_equal(y, expected.reshape(-1))
+
+
+DIRECT = """
+#include "cortex_m.h"
+#include "digits.h"
+__attribute__((section(".arena"))) static uint64_t arena[(DIGITS_ARENA_BYTES + 7) / 8];
+int main(void) { return digits_model.entry(&(edgetvm_arena){arena, sizeof arena}, NULL, NULL); }
+void fault_handler(void) { for (;;) { } }
+void stop(int status) { (void)status; for (;;) { } }
+"""
+
+
+def test_a_program_that_calls_the_entry_needs_no_runtime(
+    compiled: Callable[..., edgetvm.Package], digits: Path, tmp_path: Path
+) -> None:
+    target, port = load_target("qemu-mps2-an386"), runtime_dir() / "ports" / "cortex_m"
+    package = compiled(digits, "qemu-mps2-an386").path
+    (tmp_path / "main.c").write_text(DIRECT)
+    include = [package / "include", port]
+    around = compile_sources([port / "startup.c", tmp_path / "main.c"], tmp_path, target, include_dirs=include)
+    image = link_image([*around, package / "lib" / "libdigits.a"], tmp_path / "image.elf", target)
+    with image.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        names = {symbol.name for symbol in table.iter_symbols()}
+    assert "digits_model" in names
+    assert not any(name.startswith("edgetvm_run") for name in names)

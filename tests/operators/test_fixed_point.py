@@ -67,3 +67,10 @@ def test_a_shift_has_the_bound_that_is_asked_for() -> None:
     multipliers, shifts = multipliers_and_shifts(np.array([2.0**-10, 2.0**-40, 0.0]), most=52)
     assert shifts.tolist() == [40, 52, 1]
     assert multipliers.tolist() == [1 << 30, 1 << 12, 0]
+
+
+def test_a_faint_channel_shares_a_shift_if_no_sum_shows_it() -> None:
+    """Sums of 18 bits by 2^-31 are less than 2^-13, which is all that is rounded off."""
+    factors = np.array([0.5, 2.0**-20 + 2.0**-33])
+    assert multipliers_and_shifts(factors, bound=1 << 19)[1].tolist() == [31]
+    assert multipliers_and_shifts(factors, bound=(1 << 19) + 1)[1].tolist() == [31, 50]

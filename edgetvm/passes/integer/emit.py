@@ -60,7 +60,7 @@ def _accumulated(context: Context, value: Accumulated, goal: Goal) -> Expr:
     # The product must fit 64 bits: wider sums take narrower multipliers.
     bits = min(MULTIPLIER_BITS, 62 - max(value.bound.bit_length(), 1))
     most = WORD_SHIFT if bits == MULTIPLIER_BITS else MOST_SHIFT
-    multipliers, shifts = multipliers_and_shifts(factors, bits, most)
+    multipliers, shifts = multipliers_and_shifts(factors, bits, most, value.bound)
     acc = with_offset(context, value)
     call = requantize(
         acc,
@@ -70,6 +70,7 @@ def _accumulated(context: Context, value: Accumulated, goal: Goal) -> Expr:
         low=goal.low,
         high=goal.high,
         dtype=goal.dtype,
+        bound=value.bound,
     )
     return context.emit(call, value.nodes or context.nodes)
 

@@ -22,6 +22,7 @@ from edgetvm.passes.integer.context import Context
 from edgetvm.passes.integer.handlers import HANDLERS
 from edgetvm.passes.integer.in_float import FloatOperator, InFloat
 from edgetvm.passes.integer.real import LAZY, Constant, Float, Integer, Quantized, Value
+from edgetvm.passes.integer.share_shifts import share_shifts
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Lowering:
                 outputs = [self._output(field, info, integer_io) for field, info in pairs]
                 results = [self.builder.emit_output(expr) for expr, _ in outputs]
             self.builder.emit_func_output(results[0] if len(results) == 1 else relax.Tuple(results))
-        module = relax.transform.DeadCodeElimination()(self.builder.get())
+        module = share_shifts(relax.transform.DeadCodeElimination()(self.builder.get()))
         alive = {binding.var.name for block in module["main"].body.blocks for binding in block.bindings}
         floats = tuple(entry for name, entry in self.in_float.recorded.items() if name in alive)
         inputs = tuple(self._input(param, info) for param, info in borders)

@@ -52,6 +52,8 @@ def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
         layout: Packing | None = None
         if param.same_as(kernel.w):
             layout = TapBlocks(blocks)
+        elif any(param.same_as(buffer) for buffer in own) and _is_single(param):
+            packed[param] = param
         elif any(param.same_as(buffer) for buffer in own):
             layout = LaneOrder(blocks)
         if layout is not None:
@@ -84,7 +86,7 @@ class Epilogue:
 
 
 def epilogue_of(kernel: DotKernel) -> Epilogue | None:
-    """What the kernel's value is, if it is such codes, made by numbers and by one constant a channel."""
+    """What the kernel's value is, if it is such codes, made by numbers and by constants of each channel or of all."""
     narrowed = as_narrowed(kernel.value)
     requantized = as_requantized(narrowed.value) if narrowed else None
     if narrowed is None or requantized is None:
@@ -96,8 +98,16 @@ def epilogue_of(kernel: DotKernel) -> Epilogue | None:
         return None
     if not all(isinstance(part, int | TensorLoad) for part in (requantized.multiplier, shift)):
         return None
-    whole = all(place.channel == 1 and not place.base and not any(place.rows) for _, place in kernel.operands)
+    whole = all(
+        _is_single(place.buffer) or (place.channel == 1 and not place.base and not any(place.rows))
+        for _, place in kernel.operands
+    )
     return Epilogue(narrowed, requantized, bias) if whole else None
+
+
+def _is_single(buffer: tirx.Buffer) -> bool:
+    """Whether it has one element, which all channels share."""
+    return all(int(extent) == 1 for extent in buffer.shape)
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,8 @@ class HeliumDepthwiseWriter:
         """Those of one vector of sums."""
         if isinstance(operand, int):
             return constant(operand, "int32", WORDS)
+        if _is_single(operand.source):
+            return self.code.let("o", tirx.Broadcast(load(self.rows.of(operand.source), 0), WORDS))
         width = self.blocks.width
         own = self.code.view("op", self.rows.of(self.packed[operand.source]), block * width, width)
         return self.code.let("o", load(own, WORDS * sums, WORDS))
