@@ -143,7 +143,7 @@ def _summary(
             *foreseen,
             ("kernels", f"{len(manifest['kernels'])} in {len(manifest['calls'])} calls"),
             *_tuned(manifest["kernels"]),
-            ("arithmetic", _arithmetic(manifest["integer"], manifest["options"]["precision"])),
+            ("arithmetic", _arithmetic(manifest)),
             *_dead(manifest["dead_channels"]),
             ("written to", output),
         ],
@@ -187,11 +187,13 @@ def _decibels(value: float | None) -> str:
     return "no error" if value is None else f"{value:.1f} dB"
 
 
-def _arithmetic(integer: Mapping[str, Any] | None, precision: str) -> str:
-    if integer is None:
-        return "float" if precision == "fp32" else "float of half precision"
-    count = len(integer["float_operators"])
-    return "integer, but for quantizing at the border" if not count else f"integer, {count} operators in float"
+def _arithmetic(manifest: Mapping[str, Any]) -> str:
+    if manifest["integer"] is None:
+        return "float" if manifest["options"]["precision"] == "fp32" else "float of half precision"
+    if count := len(manifest["integer"]["float_operators"]):
+        return f"integer, {count} operators in float"
+    border = {tensor["dtype"] for tensor in (*manifest["inputs"], *manifest["outputs"])}
+    return "integer, but for quantizing at the border" if "float32" in border else "integer"
 
 
 def _dead(dead: Mapping[str, int] | None) -> list[tuple[str, str]]:

@@ -13,6 +13,8 @@ from edgetvm.importers.tflite import tflite_to_onnx
 from edgetvm.importers.tflite_file import is_tflite
 from edgetvm.oracle.dataset import Sample
 
+_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+
 
 def reference_outputs(model: Path, samples: Iterable[Sample], threads: int = 1) -> list[Sample]:
     """The outputs, by name, of every sample.
@@ -32,6 +34,12 @@ def reference_outputs(model: Path, samples: Iterable[Sample], threads: int = 1) 
                 raise ModelError(f"output '{name}' of {model} is a {type(value).__name__}, not a tensor")
         results.append({name: np.asarray(value) for name, value in zip(names, values, strict=True)})
     return results
+
+
+def float_borders(model: Path) -> frozenset[str]:
+    """Names of the inputs and outputs that are floats in the model, whatever a package made of them."""
+    session = _open(model, 1)
+    return frozenset(v.name for v in (*session.get_inputs(), *session.get_outputs()) if v.type in _FLOATS)
 
 
 def _open(model: Path, threads: int) -> onnxruntime.InferenceSession:

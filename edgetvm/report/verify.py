@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.package import Package, Tensor, read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import ModelError, PackageError, RunError
 from edgetvm.oracle.dataset import Dataset, Sample
-from edgetvm.oracle.float import reference_outputs
+from edgetvm.oracle.float import float_borders, reference_outputs
 from edgetvm.oracle.random_data import random_data
 from edgetvm.oracle.ranges import index_ranges
 from edgetvm.report.batches import Progress, Run, run_batches
@@ -51,7 +52,9 @@ def verify_package(
     if data is None:
         count = RANDOM_SAMPLES if samples is None else samples
         # Without inputs there is one answer.
-        inputs = [as_number_tensor(tensor) if package.integer_io else tensor for tensor in package.inputs]
+        floats = float_borders(model)
+        coded = {tensor.name for tensor in package.inputs if tensor.name not in floats or tensor.pixels is not None}
+        inputs = [tensor if tensor.name in coded else as_number_tensor(tensor) for tensor in package.inputs]
         dataset = random_data(inputs, count if inputs else 1, seed, index_ranges(model))
     else:
         dataset = load_samples(data, package, preprocess, samples)
@@ -91,21 +94,21 @@ def reference_model(package: Package, model: Path | None = None) -> Path:
 def _compare(
     package: Package, run: Run, model: Path, data: Dataset, board: str | None, progress: Progress | None
 ) -> VerifyReport:
-    # The model of a package with integer borders of its own making, or of pixels, takes and gives numbers.
-    own = package.integer_io or any(tensor.pixels is not None for tensor in package.inputs)
-    convert = _given_numbers if own else _codes
-    given = (convert(package, sample) for sample in data)
-    reference = reference_outputs(model, given)
+    floats = float_borders(model)
+    reference = reference_outputs(model, (_as_model(package.inputs, sample, floats) for sample in data))
     checker = kernel_checker(package) if package.integer else None
     actual = []
     runner = ""
     for inputs, outputs, measurement in run_batches(package, data, run, board, progress, taps=package.integer):
         _check_memory(package, measurement)
         runner = measurement.runner
-        actual += [_numbers(package, sample) for sample in outputs] if package.integer_io else outputs
+        actual += [_as_model(package.outputs, sample, floats) for sample in outputs]
         if checker is not None and measurement.taps is not None:
             for row, sample in enumerate(inputs):
-                checker.check(_codes(package, sample), [[output[row] for output in call] for call in measurement.taps])
+                checker.check(
+                    {tensor.name: codes(tensor, sample[tensor.name]) for tensor in package.inputs},
+                    [[output[row] for output in call] for call in measurement.taps],
+                )
     errors = compare(reference, actual, package.precision == "fp16")
     furthest = worst(errors)
     kernels = () if checker is None else checker.errors
@@ -124,16 +127,11 @@ def _compare(
     )
 
 
-def _codes(package: Package, sample: Sample) -> Sample:
-    return {tensor.name: codes(tensor, sample[tensor.name]) for tensor in package.inputs}
-
-
-def _given_numbers(package: Package, sample: Sample) -> Sample:
-    return {tensor.name: numbers(tensor, sample[tensor.name]) for tensor in package.inputs}
-
-
-def _numbers(package: Package, sample: Sample) -> Sample:
-    return {tensor.name: numbers(tensor, sample[tensor.name]) for tensor in package.outputs}
+def _as_model(tensors: Sequence[Tensor], sample: Sample, floats: Collection[str]) -> Sample:
+    """A sample as the model has it: numbers where it takes or gives `floats`, codes elsewhere."""
+    return {
+        tensor.name: (numbers if tensor.name in floats else codes)(tensor, sample[tensor.name]) for tensor in tensors
+    }
 
 
 def _check_memory(package: Package, measurement: Measurement) -> None:

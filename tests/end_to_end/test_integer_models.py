@@ -43,6 +43,12 @@ def test_emulated(target: str, model: str, assets: Path, compiled: Compiled) -> 
     assert all(kernel.wrong == 0 for kernel in report.kernels)
 
 
+def test_a_border_of_integers_may_be_asked_for_again(assets: Path, compiled: Compiled) -> None:
+    """The file takes and gives codes itself; the reference is given codes too."""
+    report = compiled(assets / "ad01" / "reference_int8.tflite", "host", integer_io=True).verify(samples=2)
+    assert report.passed and report.integer_mismatches == 0
+
+
 @pytest.mark.parametrize("target", ["host", "cortex-a53", "cortex-a76"])
 @pytest.mark.parametrize("model", TINY)
 def test_memory_of_applications(model: str, target: str, assets: Path, compiled: Compiled) -> None:
@@ -52,10 +58,9 @@ def test_memory_of_applications(model: str, target: str, assets: Path, compiled:
     assert integers["arena"]["bytes"] <= 0.3 * floats["arena"]["bytes"]
 
 
-@pytest.mark.parametrize(("model", "share"), [("ic01", 0.3), ("kws01", 0.31), ("vww01", 0.3)])
-def test_a_third_of_the_memory_where_it_is_scarce(model: str, share: float, assets: Path, compiled: Compiled) -> None:
-    """Weights of depthwise kernels are words of two, of which the DSP instructions of kws01 take more than others."""
+@pytest.mark.parametrize("model", ["ic01", "kws01", "vww01"])
+def test_a_third_of_the_memory_where_it_is_scarce(model: str, assets: Path, compiled: Compiled) -> None:
     floats = compiled(assets / model / "model.onnx", "qemu-mps2-an500").manifest
     integers = compiled(assets / model / "reference_int8.tflite", "qemu-mps2-an386").manifest
     assert integers["arena"]["bytes"] <= 0.3 * floats["arena"]["bytes"]
-    assert integers["weight_bytes"] <= share * floats["flash_bytes"]
+    assert integers["weight_bytes"] <= 0.3 * floats["flash_bytes"]
