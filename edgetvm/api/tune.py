@@ -19,6 +19,7 @@ from edgetvm.target.tvm_target import tvm_target
 from edgetvm.target.types import Target
 from edgetvm.tune.best import choices, cost_of
 from edgetvm.tune.build import Builder
+from edgetvm.tune.cost_model import xgboost
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import DEFAULT_FILE, RecordFile
 from edgetvm.tune.records import place_of
@@ -103,6 +104,7 @@ def tune(
     chosen = target if isinstance(target, Target) else load_target(str(target))
     if chosen.processor.arch == "c":
         raise TargetError(f"{chosen.name} has no core to tune for", "name the processor that the C code is for")
+    xgboost()  # if it is missing, nothing is measured in vain
     by_size = objective == "size"
     machine = machine_for(chosen, _FORM, "size" if by_size else optimize)
     place = place_of(chosen.processor.name, machine, "size" if by_size else optimize)

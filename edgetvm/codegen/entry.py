@@ -126,7 +126,7 @@ def _run(code: ModelCode, name: str, names: Mapping[str, str]) -> list[str]:
         *_addresses("const void", "in", code.inputs),
         *_addresses("void", "out", code.outputs),
         *(f"    (void)arena_{number};" for number in range(len(code.plan.arenas))),
-        *(f"    (void)in{position};" for position in range(len(code.inputs))),
+        *([f"    (void)in{position};" for position in range(len(code.inputs))] or ["    (void)inputs;"]),
     ]
     pointers = _pointers(code)
     for step, call in enumerate(program.calls):

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.types import Decision
-from edgetvm.tune.cost_model import fit
+from edgetvm.tune.cost_model import predict
 from edgetvm.tune.records import Record
 from edgetvm.tune.space import Space
 from edgetvm.tune.types import OK, Candidate
@@ -54,7 +54,7 @@ class TaskSearch:
     @property
     def done(self) -> bool:
         """Whether nothing is left to try, or long nothing has helped."""
-        return self.since_gain >= _PATIENCE or not self._pool()
+        return self.since_gain >= _PATIENCE or not self._fresh()
 
     def tell(self, records: Iterable[Record]) -> None:
         """Take note of what was measured, in order."""
@@ -87,6 +87,13 @@ class TaskSearch:
 
     def _pool(self) -> list[Decision]:
         """What could be tried, the most promising first."""
+        fresh = self._fresh()
+        if len(self.costs) + len(self.hints) < _FIRST:
+            return sorted(fresh, key=self.space.predicted)
+        return self._ranked(fresh)
+
+    def _fresh(self) -> list[Decision]:
+        """What could be tried, in no order that means anything."""
         if not self.tried:
             return [{}]
         space = self.space
@@ -97,10 +104,7 @@ class TaskSearch:
         # The rule's own choice is one of its tiles: it is not measured twice.
         skipped = self.tried | {decision_text(tile) for tile in own[:1]}
         pool = {decision_text(decision): decision for decision in [*own, *near] if decision}
-        fresh = [decision for text, decision in pool.items() if text not in skipped]
-        if len(self.costs) + len(self.hints) < _FIRST:
-            return [*sorted(fresh, key=space.predicted)]
-        return self._ranked(fresh)
+        return [decision for text, decision in pool.items() if text not in skipped]
 
     def _ranked(self, decisions: Sequence[Decision]) -> list[Decision]:
         if not decisions:
@@ -109,7 +113,6 @@ class TaskSearch:
         known = [*self.hints, *((decision, cost / base) for decision, cost in self.costs)]
         seen = np.asarray([space.features(decision) for decision, _ in known], float)
         off = [np.log(ratio / space.predicted(decision)) for decision, ratio in known]
-        model = fit(seen, np.asarray(off))
         features = np.asarray([space.features(decision) for decision in decisions], float)
-        guesses = model.predict(features) + np.log(features[:, 0])
+        guesses = predict(seen, np.asarray(off), features) + np.log(features[:, 0])
         return [decisions[n] for n in np.argsort(guesses, kind="stable")]
