@@ -184,15 +184,16 @@ def compile(  # noqa: A001
         if require_integer:
             _refuse_floats(model, optimized)
         stages.begin()
+        small = [machine_for(kind, format, "size", Path(recipe) if recipe else None) for kind in kinds]
         if use_records:
-            tuned = tuned_for(chosen.processor.name, machines, optimize, Path(records) if records else None)
-            machines = list(tuned.machines)
+            core, file = chosen.processor.name, Path(records) if records else None
+            tuned = tuned_for(core, machines, optimize, file)
+            machines, small = list(tuned.machines), list(tuned_for(core, small, "size", file).machines)
             for line in tuned.notes:
                 if note is not None:
                     note(line)
         model_kernels = schedule_model(optimized, chosen, machines, optimize)
         backend = tvm_c_target(chosen) if format == "c" else tvm_target(chosen)
-        small = [machine_for(kind, format, "size", Path(recipe) if recipe else None) for kind in kinds]
         model_kernels = with_small_kernels(model_kernels, chosen, backend, machines, small)
         optimized, (scheduled, *others) = model_kernels.optimized, model_kernels.kernels
         recorded["records"] = tuned.digest(model_kernels.kernels) if use_records else None

@@ -51,6 +51,23 @@ def schedule_model(
     return _schedule(with_rows(optimized, rows) if rows else optimized, machines)
 
 
+def small_kernels(
+    model: ScheduledModel, target: Target, compiler: tvm.target.Target, machine: Machine
+) -> frozenset[str]:
+    """The kernels that take least as the rules schedule them: as many as `small_percent` of the recipe says.
+
+    Decisions do not change which: a kernel is compiled for what it was tuned for.
+    """
+    percent = machine.recipe.small_percent
+    if not percent:
+        return frozenset()
+    kernels = model.kernels[0]
+    if machine.decisions:
+        undecided, constants = replace(machine, decisions={}), constant_operands(model.program)
+        (kernels,) = schedule_variants(model.optimized.module, [undecided], constants)
+    return least_kernels(model.program, kernels, compiler, target.processor, percent)
+
+
 def with_small_kernels(
     model: ScheduledModel,
     target: Target,
@@ -58,16 +75,11 @@ def with_small_kernels(
     machines: Sequence[Machine],
     small: Sequence[Machine],
 ) -> ScheduledModel:
-    """The kernels that take least scheduled for `small`, the machines as they are for size, the others kept.
-
-    `small_percent` of the recipe says how many; decisions about kernels are those of `machines`.
-    """
-    percent = machines[0].recipe.small_percent
-    if not percent:
+    """The kernels that take least scheduled for `small`, the machines as they are for size, the others kept."""
+    least = small_kernels(model, target, compiler, machines[0])
+    if not least:
         return model
-    least = least_kernels(model.program, model.kernels[0], compiler, target.processor, percent)
-    decided = [replace(each, decisions=own.decisions) for each, own in zip(small, machines, strict=True)]
-    again = schedule_variants(model.optimized.module, decided, constant_operands(model.program), least)
+    again = schedule_variants(model.optimized.module, small, constant_operands(model.program), least)
     return replace(model, kernels=[{**all_, **own} for all_, own in zip(model.kernels, again, strict=True)])
 
 

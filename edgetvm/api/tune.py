@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgetvm.api.progress import Progress
-from edgetvm.api.schedule_model import schedule_model
+from edgetvm.api.schedule_model import schedule_model, small_kernels
 from edgetvm.errors import DataError, TargetError
 from edgetvm.importers.read import import_model
 from edgetvm.passes.pipeline import optimize as optimize_graph
@@ -114,9 +114,15 @@ def tune(
     imported = import_model(path, shapes or {})
     optimized = optimize_graph(imported, integer_io, False, machine.recipe.channel_multiple or None)
     scheduled = schedule_model(optimized, chosen, [machine], place.optimize)
-    tasks = collect_tasks(scheduled.program, scheduled.kernels[0])
+    compiler = tvm_target(chosen)
+    small = small_kernels(scheduled, chosen, compiler, machine)
+    if small:
+        say(f"{len(small)} kernels take little and are made for size: `--objective size` tunes them")
+    tasks = collect_tasks(
+        scheduled.program, {name: kernel for name, kernel in scheduled.kernels[0].items() if name not in small}
+    )
     with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
-        measurer = Measurer(Builder(machine, tvm_target(chosen)), program_runner(chosen, Path(work)), place, by_size)
+        measurer = Measurer(Builder(machine, compiler), program_runner(chosen, Path(work)), place, by_size)
         budget = Budget(trials, None if minutes is None else 60 * minutes)
         search = Search(measurer, file, say, budget, progress)
         search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM)), seed)
