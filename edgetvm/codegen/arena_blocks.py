@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgetvm.codegen.entry import ModelCode
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.program import COPY
 
 

@@ -11,9 +11,9 @@ from itertools import zip_longest
 import numpy as np
 import tvm
 
-from edgetvm.codegen.entry import Border, ModelCode, VariantCode, check_types
 from edgetvm.codegen.lower import LoweredKernel, lower
 from edgetvm.codegen.memory import kernel_memory, plan_memory
+from edgetvm.codegen.model_code import Border, ModelCode, VariantCode, check_types
 from edgetvm.codegen.order import order_calls
 from edgetvm.codegen.program import COPY, Call, Program, Value
 from edgetvm.codegen.spread import Room

@@ -12,8 +12,10 @@ import tvm
 
 from edgetvm.codegen.arena_blocks import arena_blocks
 from edgetvm.codegen.arena_picture import arena_svg
-from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
+from edgetvm.codegen.entry import emit_entry
+from edgetvm.codegen.header import emit_header
 from edgetvm.codegen.manifest import make_manifest
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.objects import compile_objects, link_relocatable, runtime_headers, runtime_sources, source_files
 from edgetvm.codegen.package import copy_files, staged_folder, to_json, write_files
 from edgetvm.codegen.sizes import Sizes, measure

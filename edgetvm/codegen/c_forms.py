@@ -12,8 +12,8 @@ from tvm.ir.prim import Add, BitwiseNot, Div, FloatImm, LShift, Max, Min, Mul, S
 from tvm.tirx.buffer import BufferType
 
 from edgetvm.codegen.acle import to_acle
-from edgetvm.codegen.entry import c_type
 from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.codegen.model_code import c_type
 from edgetvm.errors import UnsupportedError
 
 LITERAL = "edgetvm_literal_"

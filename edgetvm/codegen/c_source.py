@@ -8,8 +8,8 @@ import tvm
 
 from edgetvm.codegen.acle import HEADER
 from edgetvm.codegen.c_forms import LITERAL, Needs, extreme_function, for_c, word_function
-from edgetvm.codegen.entry import ModelCode, kernel_prototype
 from edgetvm.codegen.lower import build
+from edgetvm.codegen.model_code import ModelCode, kernel_prototype
 
 
 def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgetvm.codegen.entry import ModelCode
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.spread import Room
 from edgetvm.errors import DoesNotFitError
 from edgetvm.target.types import Board, Memory, Target

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgetvm.codegen.arena_blocks import arena_blocks
-from edgetvm.codegen.entry import Border, ModelCode
 from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.codegen.model_code import Border, ModelCode
 from edgetvm.codegen.predict import predicted_instructions
 from edgetvm.codegen.program import Call, Program
 from edgetvm.passes.dead_channels.remove import DeadChannels

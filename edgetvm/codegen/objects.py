@@ -8,8 +8,10 @@ from pathlib import Path
 import tvm
 
 from edgetvm.codegen.c_source import emit_kernels
-from edgetvm.codegen.entry import ModelCode, emit_entry, emit_header
+from edgetvm.codegen.entry import emit_entry
+from edgetvm.codegen.header import emit_header
 from edgetvm.codegen.kernel_objects import kernel_objects
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.weights import emit_weights_binary, emit_weights_c
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources

@@ -9,9 +9,10 @@ from pathlib import Path
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from edgetvm.codegen.entry import ENTRY, ModelCode
+from edgetvm.codegen.entry import ENTRY
 from edgetvm.codegen.image import image_sizes, link_image
 from edgetvm.codegen.linker_script import arena_macro
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.stack_depth import Unbounded, stack_depth
 from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgetvm.codegen.entry import ModelCode
 from edgetvm.codegen.memory import Arena
+from edgetvm.codegen.model_code import ModelCode
 
 
 def emit_example(code: ModelCode) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgetvm.codegen.entry import ModelCode, c_type, weight_symbol
+from edgetvm.codegen.model_code import ModelCode, c_type, weight_symbol
 
 _PER_LINE = 12
 

@@ -12,8 +12,8 @@ import pytest
 
 import edgetvm
 from edgetvm.codegen import build_package
-from edgetvm.codegen.entry import ModelCode
 from edgetvm.codegen.lower import LoweredKernel, build, dtype_bytes
+from edgetvm.codegen.model_code import ModelCode
 
 DEFINITION = re.compile(r"^define [^@]*@(\w+)\((.*)\)[^()]*\{$", re.MULTILINE)
 ACCESS = re.compile(r"(?:load|store) .*?ptr (%[\w.]+), align (\d+)")

@@ -11,8 +11,8 @@ import pytest
 
 import edgetvm
 from edgetvm.codegen.c_forms import c_float
-from edgetvm.codegen.entry import ModelCode
 from edgetvm.codegen.memory import MemoryPlan
+from edgetvm.codegen.model_code import ModelCode
 from edgetvm.codegen.program import Call, Program, Value
 from edgetvm.codegen.weights import emit_weights_c
 from edgetvm.target.load import load_target
