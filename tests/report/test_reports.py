@@ -155,7 +155,7 @@ def test_bench_times_for_about_a_second(tmp_path: Path) -> None:
     report = bench_package(package(tmp_path, slow), run=observed)
     assert report.latency_us_median is not None
     assert 10 <= requests[-1].repeats < 1000
-    assert requests[-1].repeats * report.latency_us_median < 4e6
+    assert requests[-1].repeats * report.latency_us_median < 2e7
 
 
 def test_bench_under_an_emulator(tmp_path: Path) -> None:
