@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -15,6 +16,7 @@ from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.winograd_choice import plans_of
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import FORMS
+from edgetvm.schedule.types import TileSize, pick
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from tests.schedule.kernels import assert_close, run
@@ -77,6 +79,23 @@ def test_law_scratch_is_bounded(target: str, shape: tuple[int, ...]) -> None:
     for plan in plans:
         assert plan.scratch_bytes <= plan.machine.recipe.winograd_bytes or plan.tiles == 1
         assert plan.rows <= plan.tiles
+
+
+@pytest.mark.parametrize("target", ["x86-64-v4", "x86-64-v3", "host"])
+def test_a_tile_can_be_fixed(target: str) -> None:
+    free, _, _ = layer(normal(1, 16, 16, 32), 48, PLAIN, "bias", target)
+    tiles = free.only.tiles
+    chosen, other = pick(tiles, None), max(tiles, key=tiles.__getitem__)
+    for tile in (chosen, other, TileSize(99, 7)):
+        fixed = replace(machine_for(load_target(target), "library"), tile=tile)
+        with patch("tests.schedule.kernels.machine", lambda _, machine=fixed: machine):
+            scheduled, inputs, expected = layer(normal(1, 16, 16, 32), 48, PLAIN, "bias", target)
+        assert scheduled.rules == ["winograd"]
+        assert scheduled.only.tiles == tiles
+        columns = tile.columns if tile in tiles else chosen.columns
+        ((_, packing),) = scheduled.only.packing.items()
+        assert isinstance(packing, WinogradPanels) and packing.block == columns
+        assert_close(run(scheduled, inputs), expected, BOUND[4])
 
 
 def test_small_packages_keep_their_weights() -> None:

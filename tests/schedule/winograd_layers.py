@@ -16,6 +16,7 @@ from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.winograd_choice import plans_of
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import Winograd
+from edgetvm.schedule.types import Tiles
 from tests.schedule import reference
 from tests.schedule.kernels import Emit, Scheduled, schedule
 from tests.schedule.reference import Window
@@ -30,12 +31,12 @@ EPILOGUES = ("none", "bias", "residual", "swish")
 def planned(form: Winograd, choice: int, band: int, spans: int = 1, **recipe: int) -> Iterator[None]:
     """Whatever it costs, plan number `choice` of those of `form`, with so many rows of tiles and parts of a row."""
 
-    def choose(kernel: DotKernel, machine: Machine) -> WinogradPlan:
+    def choose(kernel: DotKernel, machine: Machine) -> tuple[WinogradPlan, Tiles]:
         machine = replace(machine, recipe=replace(machine.recipe, **recipe))
         plans = plans_of(kernel, form, machine)
         plan = plans[choice % len(plans)]
         cut = replace(plan, band=min(band, plan.tile_rows), span=-(-plan.tile_columns // spans))
-        return cut if cut.tiles >= cut.rows else plan
+        return (cut if cut.tiles >= cut.rows else plan), {}
 
     with patch("edgetvm.schedule.rules.winograd.choose_plan", choose):
         yield

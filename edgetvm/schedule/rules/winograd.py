@@ -38,16 +38,17 @@ def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
     kernel = dot_kernel(sch, tuple(constants), factors=float_factors)
     if kernel is None or not is_plain_3x3(kernel) or (kernel.border is not None and kernel.border.fill != 0):
         return None
-    plan = choose_plan(kernel, machine)
-    if plan is None:
+    chosen = choose_plan(kernel, machine)
+    if chosen is None:
         return None
+    plan, tiles = chosen
     packed = plan.packed()
     old = list(sch.mod["main"].params)
     code = Code()
     _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
     func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
     position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func.with_attr("global_symbol", "main"), {position: plan.packing})
+    return Loops(func.with_attr("global_symbol", "main"), {position: plan.packing}, tiles=tiles)
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,24 @@ from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES, matrix_plan
 from edgetvm.schedule.rules.winograd_block import block_sizes, step_cost
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
+from edgetvm.schedule.types import Tiles, TileSize, pick
 
 LINE_BYTES = 64
 
 
-def choose_plan(kernel: DotKernel, machine: Machine) -> WinogradPlan | None:
-    """The cheapest plan; None where the direct convolution, or smaller weights, are wanted."""
+def choose_plan(kernel: DotKernel, machine: Machine) -> tuple[WinogradPlan, Tiles] | None:
+    """The cheapest plan of a block of sums, and what all blocks cost, each in its cheapest; None where the direct
+    convolution, or smaller weights, are wanted.
+    """
     recipe = machine.recipe
     forms = [form for form in FORMS if form.outputs <= recipe.winograd_side]
-    plans = [plan for form in forms for plan in plans_of(kernel, form, machine)]
-    best = min(plans, key=plan_cost, default=None)
-    if best is None or plan_cost(best) * 100 > direct_cost(kernel, machine) * recipe.winograd_percent:
+    plans: dict[TileSize, WinogradPlan] = {}
+    for plan in sorted((plan for form in forms for plan in plans_of(kernel, form, machine)), key=plan_cost):
+        plans.setdefault(TileSize(plan.rows, plan.columns), plan)
+    tiles = {size: plan_cost(plan) for size, plan in plans.items()}
+    if not tiles or min(tiles.values()) * 100 > direct_cost(kernel, machine) * recipe.winograd_percent:
         return None
-    return best
+    return plans[pick(tiles, machine.tile)], tiles
 
 
 def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[WinogradPlan]:
