@@ -18,13 +18,14 @@ from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from edgetvm.target.types import Target
 from edgetvm.tune.best import choices, cost_of
+from edgetvm.tune.budget import Budget
 from edgetvm.tune.build import Builder
 from edgetvm.tune.cost_model import xgboost
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import DEFAULT_FILE, RecordFile
 from edgetvm.tune.records import place_of
 from edgetvm.tune.run_program import program_runner
-from edgetvm.tune.search import Budget, Point, Search
+from edgetvm.tune.search import Point, Search
 from edgetvm.tune.tasks import collect_tasks
 from edgetvm.tune.use import unused
 

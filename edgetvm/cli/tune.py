@@ -61,7 +61,7 @@ def minutes(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Tune and say what was found."""
     with (
-        Path(arguments.log).open("a", encoding="utf-8") if arguments.log else nullcontext(sys.stderr) as log,
+        Path(arguments.log).open("a", encoding="utf-8") if arguments.log else nullcontext() as log,
         progress("tune") as step,
     ):
         report = api.tune(
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             shapes=dict(arguments.shape),
             integer_io=arguments.integer_io,
             seed=arguments.seed,
-            log=lambda line: print(line, file=log, flush=True),
+            log=lambda line: print(line, file=log or sys.stderr, flush=True),
             progress=step,
         )
     if arguments.json:

@@ -10,6 +10,7 @@ from edgetvm.oracle.kernels import UnreadableError
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.types import Decision
+from edgetvm.tune.budget import Budget, time_text
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.records import Place, Record
@@ -21,14 +22,6 @@ _BATCH = 16  # candidates in one program
 _SHARE = 8  # of one task
 _ROUNDS, _FINAL_ROUNDS = 15, 60  # of timing
 _FINALISTS = 3
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When to stop: after so many trials, or seconds; None is no limit."""
-
-    trials: int | None = None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,9 +82,7 @@ class Search:
 
     def _batch(self) -> list[Candidate]:
         """The next candidates, from the tasks with the most to gain; none when it is over."""
-        room = _BATCH if self.budget.trials is None else min(_BATCH, self.budget.trials - self.trials)
-        if self.budget.seconds is not None and time.monotonic() - self.began >= self.budget.seconds:
-            room = 0
+        room = self.budget.room(self.trials, self._seconds, _BATCH)
         batch: list[Candidate] = []
         for search in sorted(self.searches.values(), key=_hope, reverse=True):
             if len(batch) >= room:
@@ -109,13 +100,28 @@ class Search:
                 tried = decision_text(candidate.decision)
                 self.log(f"{candidate.task.kernel}: {tried} {outcome.status}: {outcome.note}")
         self.trials += len(batch)
-        if self.progress is not None:
-            done = sum(search.done for search in self.searches.values())
-            stage = f"{self.trials} trials, {done} of {len(self.searches)} tasks done"
-            self.progress(stage, self.trials, self.budget.trials or 0)
+        best = ""
         if (total := self.total) is not None:
-            self.curve.append(Point(self.trials, time.monotonic() - self.began, total))
-            self.log(f"{self.trials} trials: {total:,.0f} {self.measurer.unit} an inference")
+            self.curve.append(Point(self.trials, self._seconds, total))
+            best = f"{total:,.0f} {self.measurer.unit} an inference"
+            self.log(f"{self.trials} trials: {best}")
+        if self.progress is not None:
+            self._show(self.progress, best)
+
+    def _show(self, progress: Callable[[str, int, int], None], best: str) -> None:
+        """What is done, the best so far, and the end if one is to be expected: steps are seconds, else tasks."""
+        done = sum(search.done for search in self.searches.values())
+        stage = [f"{self.trials} trials", f"{done} of {len(self.searches)} tasks done", *([best] if best else [])]
+        seconds, left = self._seconds, self.budget.left(self.trials, self._seconds)
+        if left is None:
+            progress(", ".join(stage), done, len(self.searches))
+        else:
+            stage.append(f"{time_text(left)} left")
+            progress(", ".join(stage), round(seconds), max(round(seconds + left), 1))
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self.began
 
     def _records(self, candidates: Sequence[Candidate], rounds: int) -> list[Record]:
         """A record for each candidate.

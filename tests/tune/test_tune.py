@@ -29,11 +29,26 @@ TRIALS = 16
 
 
 @pytest.fixture(scope="module")
-def tuned(int8_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, api.TuneReport]:
+def shown() -> list[tuple[str, int, int]]:
+    """What the run that made the records showed."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    int8_digits: Path, shown: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, api.TuneReport]:
     """The demo model's records for cortex-m4, and what the run that made them said."""
     require_tool("qemu-system-arm")
     file = tmp_path_factory.mktemp("tuned") / "r.sqlite"
-    return file, edgetvm.tune(int8_digits, "cortex-m4", trials=TRIALS, optimize="speed", records=file)
+    return file, edgetvm.tune(
+        int8_digits,
+        "cortex-m4",
+        trials=TRIALS,
+        optimize="speed",
+        records=file,
+        progress=lambda *step: shown.append(step),
+    )
 
 
 def test_the_report(tuned: tuple[Path, api.TuneReport]) -> None:
@@ -46,6 +61,14 @@ def test_the_report(tuned: tuple[Path, api.TuneReport]) -> None:
     better = [task for task in report.tasks if task.decision]
     assert better and all(task.after < task.before for task in better)
     json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_progress(tuned: tuple[Path, api.TuneReport], shown: list[tuple[str, int, int]]) -> None:
+    stage, done, total = shown[-1]
+    assert stage.startswith(f"{TRIALS} trials, ")
+    assert f"{tuned[1].after:,.0f} cycles an inference, 0 s left" in stage
+    assert done == total > 0
+    assert all(0 <= done <= total for _, done, total in shown)
 
 
 def test_a_package_of_records(tuned: tuple[Path, api.TuneReport], int8_digits: Path, tmp_path: Path) -> None:
