@@ -68,9 +68,11 @@ def test_published_models(compiled: Compiled, model: str, flash: int, ram: int, 
     assert package.manifest["ram_bytes"] <= ram
 
 
+@pytest.mark.parametrize("target", ["qemu-mps3-an547", "qemu-mps2-an385", "cortex-m0plus"])
 @pytest.mark.parametrize("model", ["ad01", "ic01", "kws01", "vww01"])
-def test_vectors_of_weights_are_not_kept_on_the_stack(compiled: Compiled, model: str, assets: Path) -> None:
-    package = compiled(assets / model / "reference_int8.tflite", "qemu-mps3-an547")
+def test_little_is_spilled(compiled: Compiled, model: str, target: str, assets: Path) -> None:
+    """Not the vectors of weights of an M55, nor addresses of unrolled copies where there are few registers."""
+    package = compiled(assets / model / "reference_int8.tflite", target)
     assert 0 < package.manifest["stack_bytes"] <= MOST_STACK
 
 

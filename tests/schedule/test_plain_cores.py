@@ -62,6 +62,15 @@ def test_depthwise(target: str) -> None:
     assert set(check(cases, target)) == {"scalar_depthwise"}
 
 
+def test_rows_are_copied_by_words() -> None:
+    """By vectors of 16 bytes LLVM writes the copy of a row with its border byte by byte, without a loop."""
+    layer = depthwise((1, 25, 5, 64), SAME, "requantize")
+    kernel = schedule(layer.body, layer.inputs(), "cortex-m3")
+    used = instructions(kernel, "cortex-m3")
+    assert kernel.rules == ["scalar_depthwise"]
+    assert used["ldrb"] + used["strb"] < 5 * 64
+
+
 @FEW
 @given(cases=st.lists(st.one_of(convolutions(), products(), layers()), min_size=20, max_size=20))
 def test_law(cases: list[Layer]) -> None:

@@ -13,19 +13,22 @@ from edgetvm.schedule.rules.dot_plan import copy_limit
 from edgetvm.schedule.rules.write_code import Code, Offset
 
 SPARE = 16  # bytes behind a copy that loads may touch
-HELIUM_TOGETHER = 4  # vectors copied in an iteration: there memcpy goes byte by byte
+VECTOR = 16  # bytes
+WORD = 4
+TOGETHER = 4  # vectors or words copied in an iteration on microcontrollers: there memcpy goes byte by byte
 
 
 @dataclass(frozen=True)
 class Strip:
     """`height` rows of the output at a time; `copied` if the rows of the image that they see are copied first.
 
-    `together` vectors are copied in an iteration (`copy_bytes`).
+    `together` pieces of `lanes` bytes are copied in an iteration (`copy_bytes`).
     """
 
     kernel: DotKernel
     height: int
     copied: bool
+    lanes: int = VECTOR
     together: int = 1
 
     @property
@@ -46,7 +49,7 @@ class Strip:
             count = reach(kernel, height)
             copy = code.array("strip", count + SPARE, "int8", "global")
             fill_bytes(code, copy, count, 0, SPARE, SPARE)  # or TVM allocates only what is written
-            copy_bytes(code, copy, 0, image, origin, count, 16, flip=False)
+            copy_bytes(code, copy, 0, image, origin, count, self.lanes, flip=False)
             return copy, 0
         pitch = int(kernel.border.padded.shape[2]) * int(kernel.border.padded.shape[3])
         rows = strip_rows(kernel, height)
@@ -54,7 +57,8 @@ class Strip:
         fill_bytes(code, copy, rows * pitch, 0, SPARE, SPARE)
         stride = x.rows[1] // pitch
         image_row = b * int(kernel.border.image.shape[1])
-        copy_image_rows(code, copy, image, kernel.border, image_row, y0 * stride, rows, 16, False, self.together)
+        first = y0 * stride
+        copy_image_rows(code, copy, image, kernel.border, image_row, first, rows, self.lanes, False, self.together)
         return copy, x.base
 
 
@@ -70,7 +74,8 @@ def strip_of(kernel: DotKernel, machine: Machine, odd: bool, least: int = 1) -> 
     most = max(rows // least, 1)
     height = max((h for h in range(1, most + 1) if strip_bytes(kernel, h) <= limit), default=1)
     strips = -(-rows // height)
-    return Strip(kernel, -(-rows // strips), True, HELIUM_TOGETHER if machine.helium else 1)
+    together = TOGETHER if machine.helium or machine.plain else 1
+    return Strip(kernel, -(-rows // strips), True, WORD if machine.plain else VECTOR, together)
 
 
 def strip_bytes(kernel: DotKernel, height: int) -> int:
