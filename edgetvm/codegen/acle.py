@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import Call, Expr
-from tvm.target import codegen
+
+from edgetvm.codegen.llvm_calls import intrinsic
 
 HEADER = "#include <arm_acle.h>"
 
@@ -18,7 +18,7 @@ def to_acle(func: tirx.PrimFunc) -> tuple[tirx.PrimFunc, bool]:
     used: list[str] = []
 
     def call(expr: Call) -> Expr:
-        name = _intrinsic(expr)
+        name = intrinsic(expr)
         if name is None:
             return expr
         arguments = expr.args[1:]
@@ -32,7 +32,7 @@ def to_acle(func: tirx.PrimFunc) -> tuple[tirx.PrimFunc, bool]:
 
     def statement(evaluate: tirx.Evaluate) -> tirx.Stmt:
         value = evaluate.value
-        hint = isinstance(value, Call) and (_intrinsic(value) or "").startswith("llvm.fake.use")
+        hint = isinstance(value, Call) and (intrinsic(value) or "").startswith("llvm.fake.use")
         return tirx.Evaluate(tirx.const(0, "int32")) if hint else evaluate
 
     body = tvm_ffi.structural_map(func.body, ((Call, call), (tirx.Evaluate, statement)))
@@ -44,13 +44,3 @@ def _rotated(word: Expr, places: tirx.IntImm) -> Expr:
     right, left = (tirx.const(count, "uint32") for count in (int(places.value), 32 - int(places.value)))
     bits = tirx.Cast("uint32", word)
     return tirx.Cast("int32", tirx.bitwise_or(tirx.RShift(bits, right), tirx.LShift(bits, left)))
-
-
-def _intrinsic(expr: Call) -> str | None:
-    """LLVM's name, if it is such a call."""
-    if not isinstance(expr.op, tvm.ir.Op) or expr.op.name not in (
-        "tirx.call_llvm_pure_intrin",
-        "tirx.call_llvm_intrin",
-    ):
-        return None
-    return str(codegen.llvm_get_intrinsic_name(int(expr.args[0].value)))

@@ -14,6 +14,7 @@ from tvm.tirx.buffer import BufferType
 from edgetvm.codegen.acle import to_acle
 from edgetvm.codegen.lower import LoweredKernel
 from edgetvm.codegen.model_code import c_type
+from edgetvm.codegen.mve import to_mve
 from edgetvm.errors import UnsupportedError
 
 LITERAL = "edgetvm_literal_"
@@ -30,12 +31,14 @@ class Needs:
     literals   C text of floating-point constants, by the index behind `LITERAL`
     extremes   (max or min, dtype) of the functions they call
     acle       whether they call functions of arm_acle.h
+    vectors    whether they have vectors, those of arm_mve.h
     words      whether they read four bytes as a word
     """
 
     literals: list[str] = field(default_factory=list)
     extremes: set[tuple[str, str]] = field(default_factory=set)
     acle: bool = False
+    vectors: bool = False
     words: bool = False
 
 
@@ -109,7 +112,9 @@ def for_c(kernel: LoweredKernel, needs: Needs) -> LoweredKernel:
         (tvm.ir.Call, call),
         (tvm.ir.Var, declare),
     )
-    plain_c, acle = to_acle(kernel.func)
+    scalar, vectors = to_mve(kernel.func)
+    plain_c, acle = to_acle(scalar)
+    needs.vectors = needs.vectors or vectors
     needs.acle = needs.acle or acle
     body = tvm_ffi.structural_map(plain_c.body, rules)
     if any(halves):

@@ -6,7 +6,7 @@ import re
 
 import tvm
 
-from edgetvm.codegen.acle import HEADER
+from edgetvm.codegen import acle, mve
 from edgetvm.codegen.c_forms import LITERAL, Needs, extreme_function, for_c, word_function
 from edgetvm.codegen.lower import build
 from edgetvm.codegen.model_code import ModelCode, kernel_prototype
@@ -19,11 +19,12 @@ def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:
     """
     needs = Needs()
     kernels = [for_c(kernel, needs) for kernel in code.kernels]
-    text = build(kernels, target).inspect_source()
+    text = mve.with_vector_types(build(kernels, target).inspect_source())
     lines = [
         f'#include "{code.name}.h"',
         "",
-        *([HEADER] if needs.acle else []),
+        *([acle.HEADER] if needs.acle else []),
+        *([mve.HEADER] if needs.vectors else []),
         "#include <math.h>",
         "#include <stdbool.h>",
         "#include <string.h>",
@@ -31,6 +32,7 @@ def emit_kernels(code: ModelCode, target: tvm.target.Target) -> str:
     ]
     lines += [extreme_function(*extreme) for extreme in sorted(needs.extremes)]
     lines += [word_function()] if needs.words else []
+    lines += [mve.four_words_function()] if needs.vectors else []
     lines += [kernel_prototype(code, kernel) + ";" for kernel in code.kernels]
     views: set[str] = set()
     functions: list[str] = []

@@ -205,7 +205,7 @@ class Machine:
 
 
 def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path | None = None) -> Machine:
-    """The machine that rules schedule for. C has no vectors, whatever the target, but Arm's DSP instructions.
+    """The machine that rules schedule for. C has Helium and Arm's DSP instructions, and no other vectors.
 
     Numbers of the processor's recipe, if it has one, replace those of its family, and those of `own` both.
     """
@@ -215,7 +215,7 @@ def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path
     first, *others = recipe_files(target, form)
     recipe = load_recipe(first, optimize, *others, own)
     if form == "c" or FAMILY[processor.arch] == "portable-c":
-        return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp)
+        return Machine(0, 0, processor.cache_bytes, recipe, dsp=dsp, helium="mve" in features)
     facts = (processor.vector_bytes, processor.vector_registers, processor.cache_bytes)
     products = (dot_of(processor), neon_of(processor), matrix_of(processor))
     plain = processor.arch == "thumb" and not dsp

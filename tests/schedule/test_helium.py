@@ -16,6 +16,7 @@ from tests.passes.integer.qdq import Pair, Weights, assert_same_in_package, rand
 from tests.tools import require_tool
 
 BOARD = "qemu-mps3-an547"
+FORMS = ("object", "c")
 X, Y = Pair(0.05, -3), Pair(0.4, 5)
 SAME: dict[str, Any] = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
 
@@ -48,7 +49,7 @@ class Case:
         return {f"w{name}": Weights(codes, Pair([float(s) for s in scales])), f"b{name}": bias}
 
 
-def check(cases: list[Case], folder: Path) -> list[str]:
+def check(cases: list[Case], folder: Path, form: str) -> list[str]:
     """All in one model, whose kernels compute the interpreter's bits. Gives the rule of each kernel that convolves."""
     require_tool("qemu-system-arm")
     rng = np.random.default_rng(0)
@@ -56,12 +57,13 @@ def check(cases: list[Case], folder: Path) -> list[str]:
     constants = {name: data for n, case in enumerate(cases) for name, data in case.constants(str(n), rng).items()}
     nodes = [case.node(str(n)) for n, case in enumerate(cases)]
     model = write_model(folder / "model.onnx", inputs, nodes, {f"y{n}": Y for n in range(len(cases))}, constants)
-    assert_same_in_package(model, random_feed(rng, inputs), BOARD, folder / "package")
+    assert_same_in_package(model, random_feed(rng, inputs), BOARD, folder / "package", form)
     kernels = json.loads((folder / "package" / "manifest.json").read_text())["kernels"]
     return [kernel["rule"] for kernel in kernels if "convolve" in kernel["name"]]
 
 
-def test_weights_of_four_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_of_four_bits(form: str, tmp_path: Path) -> None:
     """Two channels in the bytes of one: of one pixel and of many, an odd last one, overlapping and gathered runs."""
     cases = [
         Case((1, 1, 64), 9, (1, 1), largest=7),
@@ -71,7 +73,7 @@ def test_weights_of_four_bits(tmp_path: Path) -> None:
         Case((4, 3, 16), 4, (3, 3), pads=(1, 1, 1, 1), largest=7),
         Case((3, 4, 13), 2, (1, 1), largest=7),
     ]
-    assert check(cases, tmp_path) == ["helium_tile"] * len(cases)
+    assert check(cases, tmp_path, form) == ["helium_tile"] * len(cases)
 
 
 def test_panels_of_nibbles() -> None:
@@ -86,7 +88,8 @@ def test_panels_of_nibbles() -> None:
     assert ChunkPanels(2, runs).label != ChunkPanels(2, runs, nibbles=True).label
 
 
-def test_sums_of_products(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_sums_of_products(form: str, tmp_path: Path) -> None:
     """Runs of every length, gathered ones, whole and ragged tiles, bands of rows, sums kept between iterations."""
     cases = [
         Case((9, 7, 3), 5, (3, 3), pads=(1, 1, 1, 1)),
@@ -102,10 +105,11 @@ def test_sums_of_products(tmp_path: Path) -> None:
         Case((1, 2, 640), 3, (1, 1)),
         Case((30, 24, 16), 16, (3, 3), pads=(1, 1, 1, 1)),
     ]
-    assert check(cases, tmp_path) == ["helium_tile"] * len(cases)
+    assert check(cases, tmp_path, form) == ["helium_tile"] * len(cases)
 
 
-def test_depthwise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_depthwise(form: str, tmp_path: Path) -> None:
     """Blocks of 16 and of 8 channels, whole and overlapping; weights small and large; fewer channels by other rules."""
     same = {**SAME, "depthwise": True}
     cases = [
@@ -117,9 +121,10 @@ def test_depthwise(tmp_path: Path) -> None:
         Case((9, 9, 24), 24, (5, 3), dilations=(1, 2), depthwise=True, largest=60),
         Case((6, 6, 3), 3, **same),
     ]
-    assert check(cases, tmp_path) == [*["helium_depthwise"] * (len(cases) - 1), "dsp_depthwise"]
+    assert check(cases, tmp_path, form) == [*["helium_depthwise"] * (len(cases) - 1), "dsp_depthwise"]
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("case", "rule"),
     [
@@ -130,7 +135,7 @@ def test_depthwise(tmp_path: Path) -> None:
         (Case((5, 6, 19), 19, depthwise=True, **SAME), "dsp_depthwise"),  # blocks that overlap would add twice
     ],
 )
-def test_codes_that_are_added_to_others(case: Case, rule: str, tmp_path: Path) -> None:
+def test_codes_that_are_added_to_others(case: Case, rule: str, form: str, tmp_path: Path) -> None:
     """Codes that are added to those of the image, whose place the result may take."""
     require_tool("qemu-system-arm")
     rng = np.random.default_rng(0)
@@ -147,7 +152,7 @@ def test_codes_that_are_added_to_others(case: Case, rule: str, tmp_path: Path) -
         **{name: np.asarray(value) for name, value in between.items()},
     }
     model = write_model(tmp_path / "model.onnx", inputs, nodes, {"z": Pair(0.5, 11)}, constants)
-    assert_same_in_package(model, random_feed(rng, inputs), BOARD, tmp_path / "package")
+    assert_same_in_package(model, random_feed(rng, inputs), BOARD, tmp_path / "package", form)
     kernels = json.loads((tmp_path / "package" / "manifest.json").read_text())["kernels"]
     assert [kernel["rule"] for kernel in kernels if "scaled_sum" in kernel["name"]] == [rule]
 

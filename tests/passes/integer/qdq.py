@@ -149,9 +149,11 @@ def steps_from_onnx(path: Path, feed: Mapping[str, np.ndarray], pairs: Sequence[
     return [steps_apart(a, b, pair) for a, b, pair in zip(wanted, found, pairs, strict=True)]
 
 
-def assert_same_in_package(path: Path, feed: Mapping[str, np.ndarray], target: str, output: Path) -> None:
+def assert_same_in_package(
+    path: Path, feed: Mapping[str, np.ndarray], target: str, output: Path, form: str = "library"
+) -> None:
     """The compiled package computes the interpreter's bits, kernel by kernel."""
-    package = edgetvm.compile(path, target, output)
+    package = edgetvm.compile(path, target, output, format=form)
     for found, wanted in zip(package.run(feed).values(), run_interpreter(path, feed), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert package.verify(samples=2).integer_mismatches == 0
