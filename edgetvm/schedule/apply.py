@@ -58,6 +58,7 @@ RULES: list[Rule] = [
     dsp_winograd,
     dsp_tile,
     scalar_depthwise,
+    nibble_tile,  # before what would take bytes
     plain_tile,
     scalar_tile,
     neon_panels,
@@ -69,7 +70,6 @@ RULES: list[Rule] = [
     matrix_tile,
     batched_product,
     row_pass,
-    nibble_tile,
     register_tile,
     elementwise,
 ]
