@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
     "tvm": "apache-tvm",
     "tvm_ffi": "apache-tvm-ffi",
 }
-EXTRAS = {"serial": "pyserial"}
+EXTRAS = {"serial": ("boards", "pyserial"), "xgboost": ("tune", "xgboost-cpu")}  # imported where it is needed
 RUN_AS_PROGRAM = {"ziglang"}  # started with python -m, never imported
 
 
@@ -41,13 +41,10 @@ def imported(folder: Path) -> dict[str, Path]:
 
 def test_every_import_is_declared() -> None:
     needed = {DISTRIBUTIONS.get(name, name): path for name, path in imported(ROOT / "edgetvm").items()}
-    boards = declared(PROJECT["optional-dependencies"]["boards"])
-    missing = {
-        name: str(path)
-        for name, path in needed.items()
-        if name not in declared(PROJECT["dependencies"]) and EXTRAS.get(name) not in boards
-    }
-    assert missing == {}
+    missing = {name: str(path) for name, path in needed.items() if name not in declared(PROJECT["dependencies"])}
+    assert missing.keys() == EXTRAS.keys(), missing
+    for extra, distribution in EXTRAS.values():
+        assert distribution in declared(PROJECT["optional-dependencies"][extra])
 
 
 def test_every_dependency_is_used() -> None:
