@@ -27,13 +27,14 @@ class Bytes:
 
 def byte_constants(
     kernel: DotKernel, params: Sequence[tirx.Buffer], constants: Constants
-) -> tuple[DotKernel, list[tirx.Buffer], Mapping[int, Packing]]:
-    """The kernel reading bytes where constants of every call are such: (kernel, parameters, their layouts).
+) -> tuple[DotKernel, Mapping[int, tirx.Buffer], Mapping[int, Packing]]:
+    """The kernel reading bytes where constants of every call are such: (kernel, those parameters, their layouts).
 
     Of 16 bits are few constants, and biases of dense layers then take more addresses than they save.
     """
     packing: dict[int, Packing] = {}
-    narrowed, operands = list(params), list(kernel.operands)
+    narrowed: dict[int, tirx.Buffer] = {}
+    operands = list(kernel.operands)
     for position, arrays in constants.items():
         param = params[position]
         used = [at for at, (_, access) in enumerate(operands) if access.buffer.same_as(param)]

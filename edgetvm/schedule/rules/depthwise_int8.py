@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from tvm import tirx
 from tvm.s_tir import Schedule
 
@@ -19,6 +18,7 @@ from edgetvm.schedule.rules.depthwise_window import Run
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.neon_instructions import Neon
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, piece
 from edgetvm.schedule.types import Answer, Constants, Loops
 
@@ -29,12 +29,11 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
     if kernel is None or not can_lift(kernel.value):
         return None
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     products = depthwise_products(machine, constants[position])
     if products is None:
         return None
-    shape = products.packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
-    packed = tirx.decl_buffer(shape, "int8", name=kernel.w.name)
+    packed = packed_weights(kernel, products.packing)
     code = Code()
     rows = rows_of(code, kernel, packed)
     neon = Neon(machine.neon) if machine.neon else None
@@ -42,9 +41,7 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
     epilogue = ChannelEpilogue(code, kernel, rows, widths, neon)
     tiles = tiles_of(kernel, products.operations(kernel.taps), machine)
     DepthwiseWriter(kernel, code, rows, epilogue, products, tiles, packed).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: products.packing})
+    return Loops(rewritten(func, {position: packed}, code), {position: products.packing})
 
 
 @dataclass(frozen=True)

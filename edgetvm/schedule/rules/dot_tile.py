@@ -20,6 +20,7 @@ from edgetvm.schedule.rules.dot_instruction import dot_instruction
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import DotPlan, plan_of
 from edgetvm.schedule.rules.dot_sums import TilePlace, TileWriter
+from edgetvm.schedule.rules.packed_weights import position_of, rewritten
 from edgetvm.schedule.rules.write_code import Code, Offset
 from edgetvm.schedule.types import Constants, Loops
 
@@ -36,14 +37,11 @@ def dot_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
 def write_loops(sch: Schedule, kernel: DotKernel, plan: DotPlan, writer: type[DotWriter] | None = None) -> Loops:
     """The function that a plan stands for, and how it wants the weights; `writer` instead of `DotWriter` itself."""
     packed = plan.packed()
-    old = list(sch.mod["main"].params)
+    func = sch.mod["main"]
+    position = position_of(kernel, func)
     code = Code()
     (writer or DotWriter)(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
-    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
-    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func, {position: plan.packing}, tiles=plan.tiles)
+    return Loops(rewritten(func, {position: packed}, code, aliased=True), {position: plan.packing}, tiles=plan.tiles)
 
 
 @dataclass(frozen=True)

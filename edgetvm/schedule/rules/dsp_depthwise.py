@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from tvm import tirx
 from tvm.s_tir import Schedule
 
@@ -21,6 +20,7 @@ from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, const
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dsp_instructions import multiply_halves, multiply_pairs, widen_even, widen_odd
 from edgetvm.schedule.rules.dsp_plane import Plane, plane_of
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.paired_line import PAIR, TapWords
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
@@ -40,19 +40,16 @@ def dsp_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> Answ
     if plane is None:
         return None
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     overwritten = _overwritten(kernel, func)
-    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
     size = plane.across.taps * len(plane.along.pairs)
     packing = TapWords(plane.axis, plane.along.pairs, narrow=1 < size <= MOST_WEIGHTS)
-    shape = packing.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
-    packed = tirx.decl_buffer(shape, "int32", name=kernel.w.name)
+    packed = packed_weights(kernel, packing, "int32")
     code = Code()
     rows, pixels = rows_of(code, kernel, packed), machine.recipe.depthwise_pixels
     DepthwiseWriter(kernel, code, rows, plane, packed, packing, pixels).write()
-    params[position] = packed
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {**as_bytes, position: packing}, overwritten)
+    return Loops(rewritten(func, {**narrowed, position: packed}, code), {**as_bytes, position: packing}, overwritten)
 
 
 def _overwritten(kernel: DotKernel, func: tirx.PrimFunc) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from edgetvm.schedule.rules.dsp_nibbles import have_room, mask_of_nibbles
 from edgetvm.schedule.rules.dsp_plan import DspPlan
 from edgetvm.schedule.rules.dsp_sums import Reading, TileWriter
 from edgetvm.schedule.rules.nibbles import NIBBLE, are_nibbles
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.pair_arithmetic import PairArithmetic, pair_arithmetic
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset
@@ -39,24 +40,21 @@ def write_pairs(sch: Schedule, machine: Machine, constants: Constants) -> Loops 
     kernel = dot_kernel(sch, tuple(constants))
     if kernel is None or not has_word_epilogue(sch, kernel, constants):
         return None
-    old = list(sch.mod["main"].params)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    kernel, params, as_bytes = byte_constants(kernel, old, constants)
+    func = sch.mod["main"]
+    position = position_of(kernel, func)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
     weights = constants[position]
     narrow = machine.dsp and not machine.recipe.wide_percent and are_nibbles(weights) and have_room(weights)
     plan = plan_of(kernel, machine, narrow)
     if plan is None:
         return None
-    packed = tirx.decl_buffer(plan.packing.pack(weights[0]).shape, "int32", name=kernel.w.name)
+    packed = packed_weights(kernel, plan.packing, "int32")
     code = Code()
     rows = rows_of(code, kernel, packed)
     mask = code.let("mask", mask_of_nibbles()) if plan.bits == NIBBLE else None
     DspWriter(code, plan, pair_arithmetic(machine, code, rows.of(packed)), rows, packed, mask).write()
-    params[position] = packed
-    func = tirx.PrimFunc(params, code.statement())
-    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
-    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    return Loops(func, {**as_bytes, position: plan.packing}, tiles=plan.tiles)
+    written = rewritten(func, {**narrowed, position: packed}, code, aliased=True)
+    return Loops(written, {**as_bytes, position: plan.packing}, tiles=plan.tiles)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from edgetvm.schedule.rules.dsp_panels import GROUP
 from edgetvm.schedule.rules.dsp_tile import in_pieces
 from edgetvm.schedule.rules.dsp_winograd_cells import WordCells
 from edgetvm.schedule.rules.dsp_winograd_plan import DspWinogradPlan, choose_plan
+from edgetvm.schedule.rules.packed_weights import position_of, rewritten
 from edgetvm.schedule.rules.winograd_code import algebra
 from edgetvm.schedule.rules.winograd_grid import is_plain_3x3
 from edgetvm.schedule.rules.winograd_input import InputWriter, TilePlace
@@ -40,9 +41,9 @@ def dsp_winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops
     kernel = dot_kernel(sch, tuple(constants))
     if kernel is None or not is_plain_3x3(kernel) or not has_word_epilogue(sch, kernel, constants):
         return None
-    old = list(sch.mod["main"].params)
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    kernel, params, as_bytes = byte_constants(kernel, old, constants)
+    func = sch.mod["main"]
+    position = position_of(kernel, func)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
     chosen = choose_plan(kernel, machine)
     if chosen is None:
         return None
@@ -50,11 +51,8 @@ def dsp_winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops
     packed = plan.packed()
     code = Code()
     _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
-    params[position] = packed
-    func = tirx.PrimFunc(params, code.statement())
-    # Without the promise, loads of weights stay within their block: LLVM would hoist and then spill them.
-    func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", False)
-    return Loops(func, {**as_bytes, position: plan.packing}, tiles=tiles)
+    written = rewritten(func, {**narrowed, position: packed}, code, aliased=True)
+    return Loops(written, {**as_bytes, position: plan.packing}, tiles=tiles)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from edgetvm.schedule.rules.helium_instructions import (
     requantize_half,
 )
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.packed_weights import position_of, rewritten
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
 from edgetvm.schedule.types import Answer, Constants, Loops, Packing
@@ -66,14 +67,12 @@ def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
     rows = Rows(code)
     for buffer in (kernel.x.buffer, kernel.out.buffer, *read, *packed.values()):
         rows.add(buffer)
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     groups = tuple(map(tuple, tap_groups(constants[position])))
     strip = strip_of(kernel, machine, odd=False)
     HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue_of(kernel), packed).write()
-    params = [packed.get(param, param) for param in func.params]
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    # As for helium_tile: constants are loaded where they are used, and not kept on the stack.
-    return Loops(written.with_attr("tirx.noalias", False), packing)
+    params = {at: packed[param] for at, param in enumerate(func.params) if param in packed}
+    return Loops(rewritten(func, params, code, aliased=True), packing)
 
 
 @dataclass(frozen=True)

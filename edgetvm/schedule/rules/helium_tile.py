@@ -23,6 +23,7 @@ from edgetvm.schedule.rules.helium_sums import HeliumSums, Weights
 from edgetvm.schedule.rules.helium_window import WHOLE, ChunkPanels, Runs, runs_of_window
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.nibbles import are_nibbles
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, load, number, store
 from edgetvm.schedule.types import Answer, Constants, Loops
@@ -41,11 +42,10 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     seen = runs_of_window(kernel)
     runs = seen.together if seen.count > 1 and seen.length < WHOLE else seen
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
+    position = position_of(kernel, func)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
     packing = ChunkPanels(columns, runs, _in_nibbles(runs, columns, machine, constants[position]))
-    size = packing.pack(np.zeros([int(extent) for extent in kernel.w.shape], np.int8)).size
-    packed = tirx.decl_buffer((size,), "int8", name=kernel.w.name)
+    packed = packed_weights(kernel, packing)
     code = Code()
     rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
     sums = HeliumSums(code, runs, recipe.helium_unrolled, packing.nibbles)
@@ -54,10 +54,8 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     places = tuple((p, c) for p in range(pixels) for c in range(columns))
     four = FourCodes(code, kernel, rows, places) if len(places) == WORDS and makes_codes(kernel) else None
     HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, packing, rows.of(packed), holds, four).write()
-    params[position] = packed
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    # LLVM would load all weights ahead of the loops over pixels and spill them, did stores not seem to change them.
-    return Loops(written.with_attr("tirx.noalias", False), {**as_bytes, position: packing})
+    written = rewritten(func, {**narrowed, position: packed}, code, aliased=True)
+    return Loops(written, {**as_bytes, position: packing})
 
 
 def _in_nibbles(runs: Runs, columns: int, machine: Machine, weights: Sequence[np.ndarray]) -> bool:

@@ -16,6 +16,7 @@ from edgetvm.schedule.rules.depthwise_window import lines_of
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel, float_factors
 from edgetvm.schedule.rules.matrix_plan import MatrixPlan, matrix_plan, matrix_tiles
 from edgetvm.schedule.rules.matrix_writer import MatrixWriter, Weights
+from edgetvm.schedule.rules.packed_weights import position_of, rewritten
 from edgetvm.schedule.rules.write_code import Code
 from edgetvm.schedule.types import Constants, Loops
 
@@ -33,12 +34,11 @@ def matrix_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops 
 def write_loops(sch: Schedule, kernel: DotKernel, plan: MatrixPlan) -> Loops:
     """The function that a plan stands for, with packed weights of the type that they have."""
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     kept = [int(size) for size in kernel.w.shape[:-1]]
     packed = tirx.decl_buffer((plan.panels, *kept, plan.columns), str(kernel.w.dtype), name=kernel.w.name)
     weights = Weights(packed, 0, 0, 0, math.prod(kept) * plan.columns, plan.columns, filled=True)
     code = Code()
     MatrixWriter(code, plan, rows_of(code, kernel, packed), lines_of(kernel, copied=False), weights).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
+    written = rewritten(func, {position: packed}, code)
     return Loops(written, {position: plan.packing}, tiles=matrix_tiles(kernel, plan.machine))

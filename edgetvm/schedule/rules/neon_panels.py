@@ -16,6 +16,7 @@ from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form
 from edgetvm.schedule.rules.neon_strip import strip_of
 from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, tile_cost, write_loops
+from edgetvm.schedule.rules.packed_weights import position_of
 from edgetvm.schedule.types import Answer, Constants
 
 
@@ -27,7 +28,7 @@ def neon_panels(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     if kernel is None or not can_lift(kernel.value):
         return None
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     return write_loops(func, position, plan_rows(kernel, machine, constants[position]))
 
 

@@ -18,6 +18,7 @@ from edgetvm.schedule.rules.dot_window import GROUP, Load, Window, loads_of, ove
 from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.neon_products import Form, Tile
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.write_code import Code, Offset, shuffle
 from edgetvm.schedule.types import Answer, Constants, Loops, Tiles, TileSize, pick
 
@@ -54,20 +55,17 @@ def neon_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer:
     if kernel is None or not can_lift(kernel.value):
         return None
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
+    position = position_of(kernel, func)
     return write_loops(func, position, plan_tiles(kernel, Neon(machine.neon), machine, constants[position]))
 
 
 def write_loops(func: tirx.PrimFunc, position: int, plan: Plan) -> Loops:
     """The function that a plan stands for; `position` is that of the weights among its parameters."""
     kernel = plan.kernel
-    shape = plan.panels.pack(np.zeros([int(size) for size in kernel.w.shape], np.int8)).shape
-    packed = tirx.decl_buffer(shape, "int8", name=kernel.w.name)
+    packed = packed_weights(kernel, plan.panels)
     code = Code()
     Writer(plan, code, packed, rows_of(code, kernel, packed)).write()
-    params = [packed if i == position else param for i, param in enumerate(func.params)]
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs)
-    return Loops(written, {position: plan.panels}, tiles=plan.tiles)
+    return Loops(rewritten(func, {position: packed}, code), {position: plan.panels}, tiles=plan.tiles)
 
 
 def plan_tiles(kernel: DotKernel, neon: Neon, machine: Machine, weights: Sequence[np.ndarray]) -> Plan:

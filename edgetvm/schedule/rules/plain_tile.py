@@ -7,6 +7,7 @@ from tvm.s_tir import Schedule
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import dot_kernel
 from edgetvm.schedule.rules.dsp_tile import write_pairs
+from edgetvm.schedule.rules.packed_weights import position_of
 from edgetvm.schedule.types import Constants, Loops
 
 LEAST_WEIGHT = -127  # two weights of -128 and two such activations have a sum of 17 bits
@@ -17,7 +18,7 @@ def plain_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops |
     kernel = dot_kernel(sch, tuple(constants)) if machine.plain else None
     if kernel is None:
         return None
-    position = next(i for i, param in enumerate(sch.mod["main"].params) if param.same_as(kernel.w))
+    position = position_of(kernel, sch.mod["main"])
     if kernel.pixels == 1 and not machine.recipe.wide_percent:
         return None  # to widen weights for a single product takes what it saves
     if any(array.min() < LEAST_WEIGHT for array in constants[position]):

@@ -17,6 +17,7 @@ from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.scalar_plan import depthwise_tiles, seen_by
 from edgetvm.schedule.rules.scalar_sums import Sums
 from edgetvm.schedule.rules.scalar_tile import ColumnPanels, pieces
@@ -35,14 +36,15 @@ def scalar_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
     unrolled = pixels * kernel.taps[0] * kernel.taps[1] <= machine.recipe.scalar_unrolled
     words = has_word_epilogue(sch, kernel, constants)
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
-    params[position] = tirx.decl_buffer((constants[position][0].size,), "int8", name=kernel.w.name)
+    position = position_of(kernel, func)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
+    packing = ColumnPanels(1)
+    packed = packed_weights(kernel, packing)
     code = Code()
-    rows, strip = rows_of(code, kernel, params[position]), strip_of(kernel, machine, odd=False)
-    DepthwiseWriter(kernel, code, rows, strip, pixels, unrolled, rows.of(params[position]), words).write()
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs).with_attr("tirx.noalias", False)
-    return Loops(written, {**as_bytes, position: ColumnPanels(1)}, tiles=tiles)
+    rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
+    DepthwiseWriter(kernel, code, rows, strip, pixels, unrolled, rows.of(packed), words).write()
+    written = rewritten(func, {**narrowed, position: packed}, code, aliased=True)
+    return Loops(written, {**as_bytes, position: packing}, tiles=tiles)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_plan import fold_rows
 from edgetvm.schedule.rules.helium_window import runs_of_window
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
+from edgetvm.schedule.rules.packed_weights import packed_weights, position_of, rewritten
 from edgetvm.schedule.rules.scalar_plan import scalar_tiles, unrolled_steps
 from edgetvm.schedule.rules.scalar_sums import Sums
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
@@ -39,15 +40,14 @@ def scalar_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
         kernel = fold_rows(kernel, tile.pixels)
     words = has_word_epilogue(sch, kernel, constants)
     func = sch.mod["main"]
-    position = next(i for i, param in enumerate(func.params) if param.same_as(kernel.w))
-    kernel, params, as_bytes = byte_constants(kernel, func.params, constants)
+    position = position_of(kernel, func)
+    kernel, narrowed, as_bytes = byte_constants(kernel, func.params, constants)
     packing = ColumnPanels(tile.columns)
-    params[position] = tirx.decl_buffer((constants[position][0].size,), "int8", name=kernel.w.name)
+    packed = packed_weights(kernel, packing)
     code = Code()
-    rows, strip = rows_of(code, kernel, params[position]), strip_of(kernel, machine, odd=False)
-    ScalarWriter(kernel, machine, code, rows, strip, tile, rows.of(params[position]), words).write()
-    # Without the promise, loads of weights stay within their tile: LLVM would hoist and then spill them.
-    written = tirx.PrimFunc(params, code.statement(), func.ret_type, func.attrs).with_attr("tirx.noalias", False)
+    rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
+    ScalarWriter(kernel, machine, code, rows, strip, tile, rows.of(packed), words).write()
+    written = rewritten(func, {**narrowed, position: packed}, code, aliased=True)
     return Loops(written, {**as_bytes, position: packing}, tiles=tiles)
 
 

@@ -17,6 +17,7 @@ from tvm.s_tir import Schedule
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Rows, rows_of
 from edgetvm.schedule.rules.dot_kernel import dot_kernel, float_factors
+from edgetvm.schedule.rules.packed_weights import position_of, rewritten
 from edgetvm.schedule.rules.winograd_block import Block
 from edgetvm.schedule.rules.winograd_cells import FloatCells, channel_pieces
 from edgetvm.schedule.rules.winograd_choice import choose_plan
@@ -43,12 +44,11 @@ def winograd(sch: Schedule, machine: Machine, constants: Constants) -> Loops | N
         return None
     plan, tiles = chosen
     packed = plan.packed()
-    old = list(sch.mod["main"].params)
+    func = sch.mod["main"]
+    position = position_of(kernel, func)
     code = Code()
     _Writer(code, plan, rows_of(code, kernel, packed), packed).write()
-    func = tirx.PrimFunc([packed if param.same_as(kernel.w) else param for param in old], code.statement())
-    position = next(i for i, param in enumerate(old) if param.same_as(kernel.w))
-    return Loops(func.with_attr("global_symbol", "main"), {position: plan.packing}, tiles=tiles)
+    return Loops(rewritten(func, {position: packed}, code), {position: plan.packing}, tiles=tiles)
 
 
 @dataclass(frozen=True)
