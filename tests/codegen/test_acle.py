@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import edgetvm
+from tests.codegen.strict import check_strict
 from tests.tools import require_tool
 
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2")
 CORE = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 
 
@@ -27,11 +26,7 @@ def test_the_same_bits(package: edgetvm.Package) -> None:
 
 
 def test_a_strict_compiler_takes_it(package: edgetvm.Package, tmp_path: Path) -> None:
-    compiler = require_tool("arm-none-eabi-gcc")
-    for source in sorted((package.path / "src").glob("*.c")):
-        command = [compiler, *CORE, *STRICT, f"-I{package.path / 'include'}", "-c", str(source)]
-        done = subprocess.run([*command, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    check_strict(package, [require_tool("arm-none-eabi-gcc"), *CORE], tmp_path)
 
 
 def test_instructions_by_name(package: edgetvm.Package) -> None:

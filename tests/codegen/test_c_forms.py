@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import edgetvm
 from edgetvm.codegen.c_forms import Needs, for_c
 from edgetvm.codegen.lower import build, lower
 from edgetvm.errors import UnsupportedError
+from tests.codegen.strict import check_strict
 from tests.tools import require_tool
 
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O2")
 RNG = np.random.default_rng(0)
 FLOATS = (RNG.standard_normal((3, 8)) * 3).astype(np.float32)
 
@@ -46,11 +45,7 @@ def save(
 def check(model: Path, inputs: dict[str, np.ndarray], folder: Path) -> np.ndarray:
     """Compile, hold against strict gcc, and run."""
     package = edgetvm.compile(model, "host", folder / "package", format="c")
-    for source in (*sorted((package.path / "src").glob("*.c")), package.path / "main.c"):
-        include = f"-I{package.path / 'include'}"
-        command = [require_tool("gcc"), *STRICT, include, "-c", str(source), "-o", str(folder / "x.o")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stderr
+    check_strict(package, [require_tool("gcc")], folder, package.path / "main.c")
     return package.run(inputs)["y"]
 
 

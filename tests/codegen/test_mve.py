@@ -5,7 +5,6 @@ Kernels of every shape are in tests/schedule/test_helium.py.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 import edgetvm
 from edgetvm.codegen.mve import with_vector_types
-from tests.codegen.test_acle import STRICT
+from tests.codegen.strict import check_strict
 from tests.tools import require_tool
 
 CORE = ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")
@@ -30,11 +29,7 @@ def test_the_same_bits(package: edgetvm.Package) -> None:
 
 
 def test_a_strict_compiler_takes_it(package: edgetvm.Package, tmp_path: Path) -> None:
-    compiler = require_tool("arm-none-eabi-gcc")
-    for source in sorted((package.path / "src").glob("*.c")):
-        command = [compiler, *CORE, *STRICT, f"-I{package.path / 'include'}", "-c", str(source)]
-        done = subprocess.run([*command, "-o", str(tmp_path / "x.o")], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    check_strict(package, [require_tool("arm-none-eabi-gcc"), *CORE], tmp_path)
 
 
 def test_functions_by_name(package: edgetvm.Package) -> None:
