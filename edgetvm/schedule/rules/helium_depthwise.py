@@ -129,26 +129,22 @@ class HeliumDepthwiseWriter:
     def write(self) -> None:
         """All of it."""
         code, kernel, width, starts = self.code, self.kernel, self.blocks.width, self.blocks.starts
-        with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in self.strip.pieces:
-                with code.loop("strip", count) as strip:
-                    y0 = first + strip * self.strip.height
-                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
-                    with code.loop("block", len(starts)) as block:
-                        channel: Offset = block * width
-                        if starts[-1] % width and not isinstance(block, int):
-                            channel = tirx.min(channel, tirx.const(starts[-1], "int32"))
-                        with code.loop("y", height) as y, code.loop("z", kernel.extents[2]) as z:
-                            origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + channel
-                            sums, place = self._sums(x, origin, block), (b, y0 + y, z)
-                            if self.epilogue is None:
-                                self._write_apart(sums, block, place, channel)
-                                continue
-                            codes, at_out = (
-                                self._codes(self.epilogue, sums, block),
-                                offset_of(kernel.out, place, channel),
-                            )
-                            code.add(store(self.rows.of(kernel.out.buffer), at_out, codes))
+        for b, y0, height, x, at in self.strip.walk(code, self.rows.of(kernel.x.buffer)):
+            with code.loop("block", len(starts)) as block:
+                channel: Offset = block * width
+                if starts[-1] % width and not isinstance(block, int):
+                    channel = tirx.min(channel, tirx.const(starts[-1], "int32"))
+                with code.loop("y", height) as y, code.loop("z", kernel.extents[2]) as z:
+                    origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + channel
+                    sums, place = self._sums(x, origin, block), (b, y0 + y, z)
+                    if self.epilogue is None:
+                        self._write_apart(sums, block, place, channel)
+                        continue
+                    codes, at_out = (
+                        self._codes(self.epilogue, sums, block),
+                        offset_of(kernel.out, place, channel),
+                    )
+                    code.add(store(self.rows.of(kernel.out.buffer), at_out, codes))
 
     def _constants(self, operand: TensorLoad | int, block: Offset, sums: int) -> tirx.Expr:
         """Those of one vector of sums."""

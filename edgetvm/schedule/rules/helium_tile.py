@@ -104,27 +104,21 @@ class HeliumWriter:
         window = code.array("window", self.pixels * pitch + WHOLE, "int8", "global") if gathered else None
         if window is not None:  # else TVM allocates only what is written
             code.add(store(window, self.pixels * pitch, tirx.Broadcast(tirx.const(0, "int8"), WHOLE)))
-        with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in self.strip.pieces:
-                with code.loop("strip", count) as strip:
-                    y0 = first + strip * self.strip.height
-                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
-                    if window is None:
-                        for at_panel, columns in self._panels():
-                            panel = self._panel(at_panel, columns, self.holds)
-                            with code.loop("y", height) as y:
-                                for z, pixels in self._tiles():
-                                    origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
-                                    self._tile(x, origin, kernel.x.rows[2], (b, y0 + y, z), pixels, panel)
-                        continue
+        for b, y0, height, x, at in self.strip.walk(code, self.rows.of(kernel.x.buffer)):
+            if window is None:
+                for at_panel, columns in self._panels():
+                    panel = self._panel(at_panel, columns, self.holds)
                     with code.loop("y", height) as y:
                         for z, pixels in self._tiles():
                             origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
-                            self._gather(window, x, origin, pixels)
-                            for at_panel, columns in self._panels():
-                                self._tile(
-                                    window, 0, pitch, (b, y0 + y, z), pixels, self._panel(at_panel, columns, False)
-                                )
+                            self._tile(x, origin, kernel.x.rows[2], (b, y0 + y, z), pixels, panel)
+                continue
+            with code.loop("y", height) as y:
+                for z, pixels in self._tiles():
+                    origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
+                    self._gather(window, x, origin, pixels)
+                    for at_panel, columns in self._panels():
+                        self._tile(window, 0, pitch, (b, y0 + y, z), pixels, self._panel(at_panel, columns, False))
 
     def _panels(self) -> Iterator[tuple[Offset, int]]:
         """Loops over panels: (number, channels)."""

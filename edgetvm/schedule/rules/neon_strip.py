@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -37,6 +38,14 @@ class Strip:
         whole, rest = divmod(self.kernel.extents[1], self.height)
         pieces = [(whole, self.height, 0)] if whole else []
         return [*pieces, (1, rest, whole * self.height)] if rest else pieces
+
+    def walk(self, code: Code, image: tirx.Buffer) -> Iterator[tuple[Offset, Offset, int, tirx.Buffer, Offset]]:
+        """Loops over strips: (image, first row, rows, what is read, where the window of the first row begins in it)."""
+        with code.loop("b", self.kernel.extents[0]) as b:
+            for count, height, first in self.pieces:
+                with code.loop("strip", count) as strip:
+                    y0 = first + strip * self.height
+                    yield b, y0, height, *self.write(code, image, b, y0, height)
 
     def write(self, code: Code, image: tirx.Buffer, b: Offset, y0: Offset, height: int) -> tuple[tirx.Buffer, Offset]:
         """Copy what rows `y0` to `y0 + height` see, if need be; gives where the window of the first of them begins."""

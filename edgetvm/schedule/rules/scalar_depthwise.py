@@ -66,16 +66,12 @@ class DepthwiseWriter:
     def write(self) -> None:
         """All of it."""
         code, kernel = self.code, self.kernel
-        with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in self.strip.pieces:
-                with code.loop("strip", count) as strip:
-                    y0 = first + strip * self.strip.height
-                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
-                    with code.loop("c", kernel.channels) as c, code.loop("y", height) as y:
-                        for tile, pixels in pieces(code, "z", kernel.extents[2], self.pixels):
-                            z = tile * self.pixels
-                            origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + c
-                            self._tile(x, origin, (b, y0 + y, z), c, pixels)
+        for b, y0, height, x, at in self.strip.walk(code, self.rows.of(kernel.x.buffer)):
+            with code.loop("c", kernel.channels) as c, code.loop("y", height) as y:
+                for tile, pixels in pieces(code, "z", kernel.extents[2], self.pixels):
+                    z = tile * self.pixels
+                    origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2] + c
+                    self._tile(x, origin, (b, y0 + y, z), c, pixels)
 
     def _tile(self, x: tirx.Buffer, origin: Offset, place: Place, c: Offset, pixels: int) -> None:
         """Some pixels from `place` on, whose windows begin at `origin`, of one channel."""

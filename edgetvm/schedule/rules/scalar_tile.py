@@ -85,17 +85,13 @@ class ScalarWriter:
     def write(self) -> None:
         """All of it."""
         code, kernel = self.code, self.kernel
-        with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in self.strip.pieces:
-                with code.loop("strip", count) as strip:
-                    y0 = first + strip * self.strip.height
-                    x, at = self.strip.write(code, self.rows.of(kernel.x.buffer), b, y0, height)
-                    for panel, columns in pieces(code, "o", kernel.channels, self.tile.columns):
-                        with code.loop("y", height) as y:
-                            for tile, pixels in pieces(code, "z", kernel.extents[2], self.tile.pixels):
-                                z = tile * self.tile.pixels
-                                origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
-                                self._tile(x, origin, (b, y0 + y, z), pixels, panel * self.tile.columns, columns)
+        for b, y0, height, x, at in self.strip.walk(code, self.rows.of(kernel.x.buffer)):
+            for panel, columns in pieces(code, "o", kernel.channels, self.tile.columns):
+                with code.loop("y", height) as y:
+                    for tile, pixels in pieces(code, "z", kernel.extents[2], self.tile.pixels):
+                        z = tile * self.tile.pixels
+                        origin = at + y * kernel.x.rows[1] + z * kernel.x.rows[2]
+                        self._tile(x, origin, (b, y0 + y, z), pixels, panel * self.tile.columns, columns)
 
     def _tile(self, x: tirx.Buffer, origin: Offset, place: Place, pixels: int, channel: Offset, columns: int) -> None:
         """Some pixels from `place` on, whose windows begin at `origin`, and some channels."""
