@@ -1,31 +1,22 @@
-"""Runs trials in a program: on this machine, under user-mode emulation, or in an image for an emulated board."""
+"""Runs trials in a program, each by itself whatever the others do."""
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from edgetvm.codegen.image import link_image
-from edgetvm.codegen.linker_script import arena_macro
-from edgetvm.codegen.objects import runtime_sources
 from edgetvm.codegen.processes import cores
-from edgetvm.deploy.counts import COUNTS, Figure, cycle_model, instructions, read_segments
-from edgetvm.deploy.emulator import emulated_board, find_emulator
+from edgetvm.deploy.counts import COUNTS, read_segments
 from edgetvm.deploy.exchange import OUTPUTS, Report, read_report
-from edgetvm.deploy.host import runs_here
-from edgetvm.deploy.qemu_system import RUNNER, board_command
-from edgetvm.deploy.qemu_user import user_command
-from edgetvm.errors import DoesNotFitError, TargetError
-from edgetvm.resources import runtime_dir
-from edgetvm.target.load import load_target
-from edgetvm.target.toolchain import compile_sources, link_program
+from edgetvm.errors import DoesNotFitError
 from edgetvm.target.types import Target
-from edgetvm.tune.program import memory_bytes, program_text, write_request
+from edgetvm.tune.link_program import Linker, linker_for
+from edgetvm.tune.platform import Platform, platform_for
+from edgetvm.tune.program import memory_bytes, write_request
 from edgetvm.tune.types import CRASHED, HUNG, OK, WRONG, Ran, Trial
 
 _LIMIT_S, _LIMIT_S_A_TRIAL = 10.0, 2.0
@@ -33,73 +24,11 @@ _PS = 1e6  # in a microsecond
 
 
 @dataclass(frozen=True)
-class Platform:
-    """Where programs run. `figure` counts what a program's code takes; without it, times are measured.
-
-    `ports` are those of the harness; `fixed_memory` tells that the program has to bring its memory.
-    """
-
-    unit: str
-    ports: tuple[str, ...]
-    libc: str | None
-    link: Callable[[Sequence[Path], Path], Path]
-    command: Callable[[Path], list[str]]
-    figure: Callable[[Path], Figure] | None
-    fixed_memory: bool = False
-
-
-def platform_for(target: Target) -> Platform:
-    """This machine if it executes the target's instructions, else an emulator of the target.
-
-    Raises TargetError where there is none, ToolError where it is not installed.
-    """
-    processor = target.processor
-
-    def figure(program: Path) -> Figure:
-        return cycle_model(program, processor) if processor.cycles else instructions
-
-    unit = "cycles" if processor.cycles else "instructions"
-    if not target.is_linux:
-        name = emulated_board(target)
-        board = load_target(name).board if name else None
-        if board is None:
-            raise TargetError(f"{target.name} has no emulator", "tune for a core that a board with an emulator has")
-        emulator = find_emulator(RUNNER)
-        return Platform(
-            unit,
-            ("cortex_m", "semihosting"),
-            None,
-            lambda objects, out: link_image(objects, out, target, board),
-            lambda program: board_command(emulator, board, program, count=True),
-            figure,
-            fixed_memory=True,
-        )
-    if runs_here(processor):
-        return Platform("us", ("posix",), "gnu", _linker(target, "gnu"), lambda program: [str(program)], None)
-    if processor.qemu_cpu is None:
-        raise TargetError(f"processor {processor.name} has no emulator", "tune for it on such a machine")
-    emulator = find_emulator(f"qemu-{processor.arch}")
-    return Platform(
-        unit,
-        ("posix",),
-        "musl",
-        _linker(target, "musl"),
-        lambda program: user_command(emulator, processor, program, count=True),
-        figure,
-    )
-
-
-def _linker(target: Target, libc: str) -> Callable[[Sequence[Path], Path], Path]:
-    return lambda objects, out: link_program(objects, out, target, libc=libc)
-
-
-@dataclass(frozen=True)
 class ProgramRunner:
-    """A runner on one platform. `harness` are the objects that all programs share."""
+    """A runner on one platform."""
 
-    target: Target
     platform: Platform
-    harness: tuple[Path, ...]
+    linker: Linker
 
     @property
     def unit(self) -> str:
@@ -130,51 +59,19 @@ class ProgramRunner:
     def _run_together(self, trials: list[Trial], rounds: int, work: Path) -> list[Ran] | tuple[int, Ran]:
         """What each gave, or which one failed, and how."""
         try:
-            program = self._link(trials, work)
+            program = self.linker.link(trials, work)
         except DoesNotFitError as error:
             most = max(range(len(trials)), key=lambda n: memory_bytes(trials[n : n + 1]))
             return most, Ran(CRASHED, note=error.message)
         timed = self.platform.figure is None
         write_request(work, trials, rounds * timed, bound=timed)
         limit = _LIMIT_S + _LIMIT_S_A_TRIAL * len(trials)
-        try:
-            done = subprocess.run(
-                self.platform.command(program),
-                cwd=work,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=limit,
-                check=False,
-            )
-            status, said = done.returncode, (done.stdout + done.stderr).strip()
-        except subprocess.TimeoutExpired:
-            status, said = None, f"no end in {limit:g} s"
+        status, said = self.platform.run(program, work, limit)
         report, output = read_report(work), work / OUTPUTS
         written = output.read_bytes() if output.is_file() else b""
         if status != 0:
             return _last(trials, len(written), report), Ran(HUNG if status is None else CRASHED, note=said[-200:])
         return self._read(trials, written, report, program, work)
-
-    def _link(self, trials: list[Trial], work: Path) -> Path:
-        table = work / "table.c"
-        table.write_text(program_text(trials))
-        runtime, macros = runtime_dir(), []
-        if self.platform.fixed_memory:
-            macros = [arena_macro([memory_bytes(trials)])]
-        port = [path for name in self.platform.ports for path in sorted((runtime / "ports" / name).glob("*.c"))]
-        fixed = self.platform.fixed_memory
-        objects = compile_sources(
-            [table, *(port if fixed else ())],
-            work,
-            self.target,
-            include_dirs=include_dirs(),
-            flags=[*_FLAGS, *macros],
-            libc=self.platform.libc,
-        )
-        objects += [*self.harness, *dict.fromkeys(trial.object for trial in trials)]
-        return self.platform.link(objects, work / "program.elf")
 
     def _read(self, trials: list[Trial], written: bytes, report: Report, program: Path, work: Path) -> list[Ran]:
         samples: list[tuple[float, ...]]
@@ -195,25 +92,8 @@ class ProgramRunner:
 
 def program_runner(target: Target, work: Path) -> ProgramRunner:
     """A runner for a target whose shared objects lie in `work`."""
-    platform, runtime = platform_for(target), runtime_dir()
-    harness = [runtime / "harness" / f"{name}.c" for name in ("mark", "guard", "report")]
-    sources = [*harness, runtime / "trials" / "trials.c", *runtime_sources(target)]
-    threads = ["-DEDGETVM_THREADS"] * target.is_linux
-    if not platform.fixed_memory:
-        sources += [path for name in platform.ports for path in sorted((runtime / "ports" / name).glob("*.c"))]
-    objects = compile_sources(
-        sources, work, target, include_dirs=include_dirs(), flags=[*_FLAGS, *threads], libc=platform.libc
-    )
-    return ProgramRunner(target, platform, tuple(objects))
-
-
-_FLAGS = ("-std=c99", "-O2")
-
-
-def include_dirs() -> list[Path]:
-    """Where the sources of the harness find their headers."""
-    runtime = runtime_dir()
-    return [runtime / name for name in ("include", "harness", "trials", "ports", "ports/cortex_m")]
+    platform = platform_for(target)
+    return ProgramRunner(platform, linker_for(target, platform, work))
 
 
 def _last(trials: Sequence[Trial], written: int, report: Report) -> int:

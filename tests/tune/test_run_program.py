@@ -39,7 +39,7 @@ def trials(runner: ProgramRunner, tmp_path_factory: pytest.TempPathFactory) -> d
     made = {}
     for name, body in BODIES.items():
         (work / f"{name}.c").write_text(f"void {name}(const signed char *x, signed char *y) {{ {body} }}\n")
-        (kernel,) = compile_sources([work / f"{name}.c"], work, runner.target, libc=runner.platform.libc)
+        (kernel,) = compile_sources([work / f"{name}.c"], work, runner.linker.target, libc=runner.platform.libc)
         made[name] = Trial(name, kernel, (X,), (8,), (), False, 0)
     return made
 
@@ -56,7 +56,7 @@ def test_each_is_judged_by_itself(
     right, slow, again = (outcomes[place].cost for place in (1, 4, 6))
     assert right and slow and again
     assert slow.value > 20 * right.value
-    assert slow.unit == {"host": "us", "cortex-a53": "instructions", "cortex-m4": "cycles"}[runner.target.name]
+    assert slow.unit == {"host": "us", "cortex-a53": "instructions", "cortex-m4": "cycles"}[runner.linker.target.name]
     if runner.platform.figure:
         assert right == again
         assert right.value < 200
