@@ -29,7 +29,7 @@ from edgetvm.deploy.counts import COUNTS, Segment, read_segments
 from edgetvm.deploy.emulator import find_emulator
 from edgetvm.deploy.exchange import write_request
 from edgetvm.deploy.measurement import RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import choose_target
 from edgetvm.report.bench import random_inputs
 

@@ -29,7 +29,7 @@ TARGETS = "host,cortex-a53,cortex-a76,qemu-mps2-an386,qemu-mps3-an547"
 
 def samples_of(package: edgetvm.Package, data: Path | None, preprocess: Path | None, count: int, folder: Path) -> Path:
     """An `.npz` of codes for every input of a package with integer borders."""
-    from edgetvm.deploy.package import read_package
+    from edgetvm.deploy.read_package import read_package
 
     inputs = read_package(package.path).inputs
     rng = np.random.default_rng(0)

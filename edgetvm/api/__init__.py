@@ -1,6 +1,7 @@
 """The public functions: each joins the layers for one thing a user wants."""
 
-from edgetvm.api.compile import FORMATS, LIBCS, OPTIMIZE, PRECISIONS, compile  # noqa: A004
+from edgetvm.api.check_options import FORMATS, LIBCS, OPTIMIZE, PRECISIONS
+from edgetvm.api.compile import compile  # noqa: A004
 from edgetvm.api.debug import DEBUG_SCHEMES, debug_accuracy
 from edgetvm.api.describe import inspect, targets
 from edgetvm.api.fit import fit

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edgetvm.api.max_drop import Held, quantize_within
+from edgetvm.api.check_options import check_options, check_precision
+from edgetvm.api.max_drop import quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
 from edgetvm.api.quantize import options_of, pixel_input, quantize_to
+from edgetvm.api.recorded import file_entry, held_entries, int4_entry
 from edgetvm.api.schedule_model import ARENA_ALIGN, schedule_model, with_small_kernels
 from edgetvm.codegen.assemble import VariantSchedule, assemble
 from edgetvm.codegen.build_package import PackageOptions, build_package
@@ -19,22 +20,17 @@ from edgetvm.codegen.fit import arena_rooms, check_ram
 from edgetvm.codegen.manifest import sha256
 from edgetvm.codegen.names import model_name
 from edgetvm.codegen.package import check_output
-from edgetvm.errors import DataError, OutputError, TargetError, UnsupportedError
+from edgetvm.errors import DataError, OutputError, UnsupportedError
 from edgetvm.importers.read import import_model
 from edgetvm.oracle.pixels import Pixels
 from edgetvm.passes.pipeline import OptimizedModel
 from edgetvm.passes.pipeline import optimize as optimize_graph
-from edgetvm.passes.quantize.options import SCHEMES, QuantizedModel
+from edgetvm.passes.quantize.options import SCHEMES
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
-from edgetvm.target.tvm_target import llvm_features, tvm_c_target, tvm_target
+from edgetvm.target.tvm_target import tvm_c_target, tvm_target
 from edgetvm.target.types import Target
 from edgetvm.tune.use import tuned_for
-
-FORMATS = ("library", "object", "c")
-OPTIMIZE = ("size", "speed", "balanced")
-LIBCS = ("gnu", "musl")
-PRECISIONS = ("fp32", "fp16")
 
 _STAGES = ("import", "optimize", "schedule", "generate", "package")
 
@@ -102,8 +98,8 @@ def compile(  # noqa: A001
     """
     model, output, shapes = Path(model), Path(output), shapes or {}
     chosen = target if isinstance(target, Target) else load_target(str(target))
-    libc = _check_options(chosen, format, optimize, libc)
-    _check_precision(chosen, format, precision, quantize)
+    libc = check_options(chosen, format, optimize, libc)
+    check_precision(chosen, format, precision, quantize)
     if quantize is None and calibration is not None:
         raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
     if quantize is None and input_type is not None:
@@ -121,9 +117,9 @@ def compile(  # noqa: A001
         "shapes": {key: [int(extent) for extent in value] for key, value in sorted(shapes.items())},
         "recipe": sha256(Path(recipe)) if recipe and Path(recipe).is_file() else None,
         "quantize": quantize,
-        "calibration": _file(calibration),
+        "calibration": file_entry(calibration),
         "calibrator": calibrator if quantize else None,
-        "preprocess": _file(preprocess),
+        "preprocess": file_entry(preprocess),
         "window": window,
         "input_type": input_type,
         "pixels": None if pixels is None else asdict(pixels),
@@ -157,7 +153,7 @@ def compile(  # noqa: A001
                     shapes=shapes,
                     progress=progress,
                 )
-                recorded["int4"] = _narrow(made) if made.int4 else None
+                recorded["int4"] = int4_entry(made) if made.int4 else None
             else:
                 held = quantize_within(
                     model,
@@ -172,7 +168,7 @@ def compile(  # noqa: A001
                     shapes=shapes,
                     progress=progress,
                 )
-                recorded |= _chosen(held, max_drop)
+                recorded |= held_entries(held, max_drop)
         stages.begin()
         imported = import_model(quantized or model, {} if quantized else shapes)
         imported = replace(imported, name=model_name(name or model.stem))
@@ -230,39 +226,6 @@ class _Stages:
         self.done += 1
 
 
-def _chosen(held: Held, max_drop: float) -> dict[str, object]:
-    """What the search for `max_drop` chose, as the manifest records it."""
-    return {
-        "float_nodes": sorted(held.options.float_nodes),
-        "int16_nodes": sorted(held.options.int16_nodes),
-        "max_drop": {
-            "points": max_drop,
-            "metric": held.metric,
-            "float": held.float_figure,
-            "quantized": held.figure,
-            "samples": held.samples,
-        },
-    }
-
-
-def _narrow(made: QuantizedModel) -> dict[str, object]:
-    """Which layers got int4 weights, and what that costs, as the manifest records it; null decibels: no error."""
-    layers = [asdict(layer) | {"sqnr_db": _decibels(layer.sqnr_db)} for layer in made.int4]
-    return {"layers": layers, "sqnr_db": _decibels(made.sqnr_db)}
-
-
-def _decibels(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _file(path: str | Path | None) -> dict[str, str | None] | None:
-    """An input file by name and content; a folder by its name alone."""
-    if path is None:
-        return None
-    file = Path(path)
-    return {"name": file.name, "sha256": sha256(file) if file.is_file() else None}
-
-
 def _with_pixels(optimized: OptimizedModel, pixels: Pixels | None) -> OptimizedModel:
     """The model whose bytes mean pixels: one scale and zero point where they say it, else none."""
     if pixels is None:
@@ -279,35 +242,3 @@ def _refuse_floats(model: Path, optimized: OptimizedModel) -> None:
     if lines:
         count = "1 operator is" if len(lines) == 1 else f"{len(lines)} operators are"
         raise UnsupportedError(f"{model.name}: {count} left in float: {lines[0]}", "\n".join(lines[1:]) or None)
-
-
-def _check_precision(target: Target, form: str, precision: str, quantize: str | None) -> None:
-    """Refuse half precision where a core, a format or a model has none."""
-    if precision not in PRECISIONS:
-        raise TargetError(f"--precision {precision}: choose from {', '.join(PRECISIONS)}")
-    if precision == "fp32":
-        return
-    if quantize is not None:
-        raise DataError(f"--precision {precision} is for float models, --quantize {quantize} gives another", None)
-    if form == "c":
-        raise TargetError(f"--precision {precision}: C99 has no type of half precision", "leave --format c out")
-    if target.processor.arch != "aarch64" or "fullfp16" not in llvm_features(target.processor):
-        hint = "cortex-a55, cortex-a76 and cortex-a710 have it"
-        raise TargetError(f"--precision {precision}: {target.name} has no arithmetic of half precision", hint)
-
-
-def _check_options(target: Target, form: str, optimize: str, libc: str | None) -> str | None:
-    """Check options against each other; gives the C library, None where there is none."""
-    for option, value, allowed in (("format", form, FORMATS), ("optimize", optimize, OPTIMIZE)):
-        if value not in allowed:
-            raise TargetError(f"--{option} {value}: choose from {', '.join(allowed)}")
-    if libc is not None and libc not in LIBCS:
-        raise TargetError(f"--libc {libc}: choose from {', '.join(LIBCS)}")
-    if target.processor.arch == "c" and form != "c":
-        raise TargetError(f"target {target.name} has no binary form", "give --format c")
-    if target.processor.variants and form == "c":
-        hint = "give --format library, or name one kind of core"
-        raise TargetError(f"--format c: {target.name} chooses its kernels where it runs, C99 does not", hint)
-    if libc is not None and not target.is_linux:
-        raise TargetError(f"--libc {libc}: target {target.name} runs no Linux", "leave --libc out")
-    return (libc or "gnu") if target.is_linux else None

@@ -13,7 +13,7 @@ import numpy as np
 from edgetvm.api.progress import Progress
 from edgetvm.deploy.export.write import export_package
 from edgetvm.deploy.measurement import RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
 from edgetvm.report.bench import bench_package

@@ -9,22 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import tvm
 import tvm_ffi
 from tvm import tirx
 from tvm.ir import TensorLoad
-from tvm.target.codegen import llvm_get_intrinsic_name
 
 from edgetvm.cost.conditions import share
+from edgetvm.cost.expressions import (
+    intrinsic,
+    is_address,
+    is_long,
+    is_part,
+    is_piece,
+    is_read_so,
+    scalar_type,
+    structure,
+    widens,
+)
 
 WORD = 4  # bytes
 LOOP = 2.0  # to step and to branch
 LIBRARY = 30.0  # a function of the mathematical library, per element
 DIVISION = 8.0  # per register
-WORD_BITS = 32
-_ADDRESS = frozenset(("prim.address_of", "tirx.address_of"))
 _FREE_CALLS = frozenset(("prim.reinterpret", "tirx.reinterpret"))
 _EXTERN = frozenset(f"tirx.call{pure}_extern" for pure in ("", "_pure"))
 _LIBRARY_INTRINSICS = frozenset(f"llvm.{name}" for name in ("exp", "exp2", "log", "log2", "log10", "pow", "sin", "cos"))
@@ -134,7 +141,7 @@ class _Counter:
         stored -= self.registers
 
         def scatter(statement: tirx.Evaluate) -> None:
-            if isinstance(statement.value, tvm.ir.Call) and _intrinsic(statement.value) == _SCATTER:
+            if isinstance(statement.value, tvm.ir.Call) and intrinsic(statement.value) == _SCATTER:
                 stored.add(self._root(statement.value.args[1].args[0].source))
 
         tvm_ffi.structural_walk(node.body, (tirx.Evaluate, scatter))
@@ -173,12 +180,12 @@ class _Counter:
         rule = _PARTS.get(kind)
         if rule is None:
             return 0
-        identity = _structure(node) if kind in (tvm.ir.Call, tirx.Add) else hash(node)
+        identity = structure(node) if kind in (tvm.ir.Call, tirx.Add) else hash(node)
         if identity not in self.shared:
             level = max((self._expression(part) for part in rule(node)), default=0)
             self._add("compute", self._cost(kind, node), level)
             for part in node.args if kind is tvm.ir.Call else ():
-                if _is_address(part):
+                if is_address(part):
                     self._access(part.args[0].source, node, level)
             self.shared[identity] = level
         return self.shared[identity]
@@ -190,7 +197,7 @@ class _Counter:
         level = max(self._level(node.indices), self.depth.get(hash(node.source), 0))
         while level < last and any(stored if self.overlaps else root in stored for stored in self.stored[level + 1 :]):
             level += 1
-        same = _structure(node)
+        same = structure(node)
         if same not in self.known[level]:
             self.known[level].add(same)
             self._add("loads", self._registers(node), level)
@@ -207,31 +214,31 @@ class _Counter:
             return 0.0
         registers = self._registers(node)
         if kind is tirx.Cast:
-            return 0.0 if _widens(node) or _is_read_so(node) else max(registers, self._registers(node.value))
-        if _type(str(node.ty.dtype))[1] == 1 and _is_part(kind, node):
+            return 0.0 if widens(node) or is_read_so(node) else max(registers, self._registers(node.value))
+        if scalar_type(str(node.ty.dtype))[1] == 1 and is_part(kind, node):
             return 0.0
-        if kind is tirx.Mul and _is_long(node):
+        if kind is tirx.Mul and is_long(node):
             return 1.0
         if kind is tirx.Shuffle:
-            return 0.0 if _is_piece(node) else registers
+            return 0.0 if is_piece(node) else registers
         if kind is tirx.Add and self.accumulates and type(node.b) in (tirx.Mul, tvm.ir.Call):
             return 0.0
         if kind is tvm.ir.Call:
             name = getattr(node.op, "name", "")
-            if name in _EXTERN or _intrinsic(node) in _LIBRARY_INTRINSICS:
-                return LIBRARY * _type(str(node.ty.dtype))[1]
-            return 0.0 if name in _FREE_CALLS or _intrinsic(node) in _BARRIERS else registers
+            if name in _EXTERN or intrinsic(node) in _LIBRARY_INTRINSICS:
+                return LIBRARY * scalar_type(str(node.ty.dtype))[1]
+            return 0.0 if name in _FREE_CALLS or intrinsic(node) in _BARRIERS else registers
         return registers * DIVISION if kind in _DIVISIONS else registers
 
     def _registers(self, node: tirx.Expr) -> float:
         """Registers that a value fills."""
-        bits, lanes, _ = _type(str(node.ty.dtype))
+        bits, lanes, _ = scalar_type(str(node.ty.dtype))
         if lanes == 1:
             return 1.0 if self.vector_bytes else float(-(-bits // 32))
         return max(1.0, bits * lanes / 8 / max(self.vector_bytes, 4))
 
     def _access(self, buffer: object, value: tirx.Expr, level: int) -> None:
-        bits, lanes, _ = _type(str(value.ty.dtype))
+        bits, lanes, _ = scalar_type(str(value.ty.dtype))
         root = self._root(buffer)
         words = max(1.0, bits * lanes / 8 / WORD)
         self.accesses[root] = self.accesses.get(root, 0.0) + words * self.times[level]
@@ -247,63 +254,5 @@ _PARTS: dict[type, Callable[[tirx.Expr], tuple[tirx.Expr, ...]]] = {
     tirx.Cast: lambda node: (node.value,),
     tirx.Select: lambda node: (node.condition, node.true_value, node.false_value),
     tirx.Shuffle: lambda node: tuple(node.vectors),
-    tvm.ir.Call: lambda node: tuple(part for part in node.args if not _is_address(part)),
+    tvm.ir.Call: lambda node: tuple(part for part in node.args if not is_address(part)),
 }
-
-
-def _structure(node: tirx.Expr) -> object:
-    """What equals only the same expression of the same variables; the hashes of two can be equal, by chance."""
-    return tvm_ffi.StructuralKey(node)  # type: ignore[call-arg]  # its generated stub shows the fields
-
-
-@lru_cache(maxsize=256)
-def _type(name: str) -> tuple[int, int, bool]:
-    """Bits of an element, lanes, and whether it is an integer."""
-    dtype = tvm.DataType(name)
-    return int(dtype.bits), int(dtype.lanes), "int" in name
-
-
-def _intrinsic(node: tvm.ir.Call) -> str:
-    """The name of the intrinsic of LLVM that is called, if one is."""
-    known = getattr(node.op, "name", "") in ("tirx.call_llvm_pure_intrin", "tirx.call_llvm_intrin")
-    return str(llvm_get_intrinsic_name(int(node.args[0].value))) if known else ""
-
-
-def _is_address(node: tirx.Expr) -> bool:
-    return getattr(getattr(node, "op", None), "name", "") in _ADDRESS
-
-
-def _widens(node: tirx.Cast) -> bool:
-    """Whether integers of a vector get more bits."""
-    bits, lanes, integer = _type(str(node.ty.dtype))
-    narrow, _, was_integer = _type(str(node.value.ty.dtype))
-    return lanes > 1 and integer and was_integer and bits > narrow
-
-
-def _is_read_so(node: tirx.Cast) -> bool:
-    """Whether one integer becomes another: loads widen it, stores cut it, products take it as it is."""
-    (_, lanes, integer), (_, _, was_integer) = _type(str(node.ty.dtype)), _type(str(node.value.ty.dtype))
-    return lanes == 1 and integer and was_integer
-
-
-def _is_part(kind: type, node: tirx.Expr) -> bool:
-    """Whether the operation on single elements is part of the instruction around it or in it.
-
-    These are the high word of a product, the second bound of a clamp with the shift before it, and the rotation of what
-    is widened.
-    """
-    if kind is tirx.RShift:
-        return _is_long(node) and isinstance(node.b, tirx.IntImm) and int(node.b.value) >= WORD_BITS
-    if kind is tirx.Max:
-        return isinstance(node.a, tirx.Min)
-    return kind is tvm.ir.Call and _intrinsic(node).startswith("llvm.fshr")
-
-
-def _is_long(node: tirx.Expr) -> bool:
-    return _type(str(node.ty.dtype)) == (2 * WORD_BITS, 1, True)
-
-
-def _is_piece(node: tirx.Shuffle) -> bool:
-    """Whether neighbouring lanes are taken: a part of a register, which instructions can name."""
-    lanes = node.indices
-    return int(lanes[-1].value) - int(lanes[0].value) == len(lanes) - 1

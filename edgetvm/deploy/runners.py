@@ -8,9 +8,10 @@ from pathlib import Path
 from edgetvm.deploy.at_port import run_at_port
 from edgetvm.deploy.host import run_on_host, runs_here
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.package import Package
 from edgetvm.deploy.qemu_system import run_on_board
 from edgetvm.deploy.qemu_user import run_under_qemu
+from edgetvm.deploy.read_package import read_package
 from edgetvm.errors import TargetError
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import missing_instructions

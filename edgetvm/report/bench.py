@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgetvm.deploy.measurement import RunRequest
-from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.package import Package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import PackageError
 from edgetvm.oracle.random_data import random_data

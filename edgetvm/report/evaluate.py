@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgetvm.deploy.package import Package, read_package
+from edgetvm.deploy.package import Package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError
 from edgetvm.oracle.dataset import Array, Dataset

@@ -10,7 +10,7 @@ from edgetvm.codegen.arena_blocks import ArenaBlock
 from edgetvm.codegen.arena_picture import arena_rows
 from edgetvm.codegen.linker_script import arena_section
 from edgetvm.codegen.memory import Arena
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import choose_target
 from edgetvm.report.region_use import RegionUse, region_use
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgetvm.deploy.emulator import emulated_board
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import choose_target, run
 from edgetvm.report.batches import Run
 from edgetvm.report.bench import bench_package

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import Call, Package, read_package
+from edgetvm.deploy.package import Call, Package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import choose_target, run
 from edgetvm.deploy.variant import running_variant
 from edgetvm.report.batches import Run

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import Package, Tensor, read_package
+from edgetvm.deploy.package import Package, Tensor
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import ModelError, PackageError, RunError
 from edgetvm.oracle.dataset import Dataset, Sample

@@ -12,7 +12,7 @@ import edgetvm
 from edgetvm.codegen.stack_depth import Unbounded, stack_depth
 from edgetvm.deploy.build import build_image
 from edgetvm.deploy.measurement import RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.target.load import load_target
 from tests.deploy import hand_made

@@ -13,7 +13,7 @@ import pytest
 
 import edgetvm
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import PackageError, RunError
 from tests.deploy import hand_made

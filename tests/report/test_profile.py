@@ -12,7 +12,7 @@ import edgetvm
 from edgetvm.cli.main import main
 from edgetvm.deploy.exchange import Report, by_call, call_times
 from edgetvm.deploy.measurement import RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.report.profile import ProfileReport
 from tests.tools import require_tool

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgetvm.deploy.measurement import Measurement, RunRequest
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.deploy.runners import run
 from edgetvm.errors import DataError, ModelError, PackageError, RunError
 from edgetvm.oracle.data import load_data

@@ -12,7 +12,8 @@ import pytest
 import edgetvm
 from edgetvm.cli.main import main
 from edgetvm.codegen.memory import Arena
-from edgetvm.deploy.package import Call, Package, read_package
+from edgetvm.deploy.package import Call, Package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.errors import RunError
 from edgetvm.report.stray_writes import StrayWrite, stray_writes
 from tests.tools import require_tool

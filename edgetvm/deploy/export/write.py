@@ -8,7 +8,7 @@ from edgetvm.codegen.package import staged_folder, write_files
 from edgetvm.deploy.export.arduino import arduino_library
 from edgetvm.deploy.export.cmsis_pack import cmsis_pack
 from edgetvm.deploy.export.zephyr import zephyr_module
-from edgetvm.deploy.package import read_package
+from edgetvm.deploy.read_package import read_package
 from edgetvm.errors import PackageError
 
 SYSTEMS = {"zephyr": zephyr_module, "arduino": arduino_library, "cmsis-pack": cmsis_pack}
