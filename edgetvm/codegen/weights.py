@@ -6,6 +6,7 @@ import numpy as np
 
 from edgetvm.codegen.model_code import ModelCode, c_type, weight_symbol
 
+NO_STACK = '    .section .note.GNU-stack,"",%progbits'  # the last line of an assembler file: no code on the stack
 _PER_LINE = 12
 
 
@@ -16,20 +17,23 @@ def emit_weights_binary(code: ModelCode) -> tuple[str, bytes]:
     for value in code.program.constants:
         assert value.data is not None
         raw = np.ascontiguousarray(value.data).tobytes() or b"\0"
-        symbol = weight_symbol(code, value)
-        lines += [
-            f'    .section .rodata.{symbol},"a",%progbits',
-            f"    .balign {code.arena_align}",
-            f"    .globl {symbol}",
-            f"    .hidden {symbol}",
-            f"    .type {symbol}, %object",
-            f"{symbol}:",
-            f'    .incbin "{code.name}_weights.bin", {len(blob)}, {len(raw)}',
-            f"    .size {symbol}, {len(raw)}",
-        ]
+        lines += included(weight_symbol(code, value), f"{code.name}_weights.bin", len(blob), len(raw), code.arena_align)
         blob += raw
-    lines.append('    .section .note.GNU-stack,"",%progbits')
-    return "\n".join(lines) + "\n", bytes(blob)
+    return "\n".join([*lines, NO_STACK, ""]), bytes(blob)
+
+
+def included(symbol: str, file: str, start: int, size: int, align: int) -> list[str]:
+    """The lines of an assembler file for a constant of `size` bytes that lie in `file` from `start` on."""
+    return [
+        f'    .section .rodata.{symbol},"a",%progbits',
+        f"    .balign {align}",
+        f"    .globl {symbol}",
+        f"    .hidden {symbol}",
+        f"    .type {symbol}, %object",
+        f"{symbol}:",
+        f'    .incbin "{file}", {start}, {size}',
+        f"    .size {symbol}, {size}",
+    ]
 
 
 def emit_weights_c(code: ModelCode) -> str:

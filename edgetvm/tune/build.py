@@ -66,14 +66,17 @@ class Builder:
         symbol, func = symbol_of(candidate), candidate.task.func
         own = inputs | {position: np.load(work / str(number) / f"{position}.npy") for position in told["packed"]}
         object_file = work / str(number) / f"{symbol}.o"
+        outputs = [func.params[position] for position in written_params(func)]
         return Trial(
             symbol,
             object_file,
             tuple(own[position] for position in sorted(own)),
-            tuple(buffer_bytes(func.params[position]) for position in written_params(func)),
+            tuple(map(buffer_bytes, outputs)),
             tuple(told["scratch"]),
             told["status"],
             loaded_bytes(object_file) + sum(own[position].nbytes for position in candidate.task.constants),
+            tuple(place for place, position in enumerate(sorted(own)) if position in candidate.task.constants),
+            all(np.dtype(str(param.dtype)).kind != "f" for param in outputs),
         )
 
 

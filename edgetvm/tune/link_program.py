@@ -12,7 +12,7 @@ from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Target
 from edgetvm.tune.platform import Platform
-from edgetvm.tune.program import memory_bytes, program_text
+from edgetvm.tune.program import memory_bytes, program_text, write_data
 from edgetvm.tune.types import Trial
 
 _FLAGS = ("-std=c99", "-O2")
@@ -32,7 +32,7 @@ class Linker:
         table.write_text(program_text(trials))
         fixed = self.platform.fixed_memory
         objects = compile_sources(
-            [table, *(_port(self.platform) if fixed else ())],
+            [table, write_data(work, trials), *(_port(self.platform) if fixed else ())],
             work,
             self.target,
             include_dirs=_include_dirs(),

@@ -1,4 +1,4 @@
-"""Many trials -> one C table that the harness of `runtime/trials/` goes through, and the files that it reads."""
+"""Many trials -> what the harness of `runtime/trials/` is linked with and reads: a C table, data, the request."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgetvm.codegen.weights import NO_STACK, included
 from edgetvm.tune.types import Trial
 
 MAGIC = 0x4C495254
-_ALIGN = 64
+_ALIGN, _DIGEST_BYTES = 64, 4
 _LEAST_NS = 200_000  # of calls that are timed together
 
 
 def program_text(trials: Sequence[Trial]) -> str:
     """The C source of the table."""
-    lines = ['#include "trials.h"']
+    symbols = data_symbols(trials)
+    lines = ['#include "trials.h"', *(f"extern const uint8_t {symbol}[];" for symbol in symbols.values())]
     for number, trial in enumerate(trials):
         sizes = sizes_of(trial)
         result = "int32_t" if trial.returns_status else "void"
         arguments = ", ".join(f"a[{i}]" for i in range(len(sizes)))
         call = f"{trial.symbol}({arguments})"
+        data = [symbols[array.tobytes()] for array in trial.inputs]
         lines += [
             f"{result} {trial.symbol}({', '.join(['void *'] * len(sizes))});",
             f"static int32_t run{number}(void *const *a) {{",
             f"    return {call};" if trial.returns_status else f"    {call};\n    return 0;",
             "}",
             f"static const size_t bytes{number}[] = {{{', '.join(map(str, sizes))}}};",
+            f"static const void *const data{number}[] = {{{', '.join([*data, '0'])}}};",
         ]
     entries = [
-        f"    {{run{number}, bytes{number}, {len(trial.inputs)}, {len(trial.outputs)}, {len(trial.scratch)}}},"
+        f"    {{run{number}, bytes{number}, data{number}, {len(trial.inputs)}, {len(trial.outputs)}, "
+        f"{len(trial.scratch)}, {sum(1 << place for place in trial.constants)}u, {int(trial.exact)}}},"
         for number, trial in enumerate(trials)
     ]
     lines += ["const trial trials[] = {", *entries, "};", f"const size_t trial_count = {len(trials)};"]
@@ -42,14 +47,39 @@ def sizes_of(trial: Trial) -> list[int]:
 
 
 def memory_bytes(trials: Sequence[Trial]) -> int:
-    """Bytes of the arguments of the largest trial, with gaps and a guard on both sides of what it writes."""
-    return max(sum(-(-size // _ALIGN) * _ALIGN for size in sizes_of(trial)) for trial in trials) + 4 * _ALIGN
+    """Bytes of the largest trial's arguments without its constants, with gaps and guards beside what it writes."""
+    return max(sum(-(-size // _ALIGN) * _ALIGN for size in _in_memory(trial)) for trial in trials) + 4 * _ALIGN
 
 
-def write_request(folder: Path, trials: Sequence[Trial], rounds: int, bound: bool) -> None:
-    """What the harness reads: in how many `rounds` it times all, `bound` to a core, and the inputs of each."""
-    (folder / "request.bin").write_bytes(struct.pack("<4IQ", MAGIC, rounds, bound, 0, _LEAST_NS))
-    with (folder / "inputs.bin").open("wb") as file:
-        for trial in trials:
-            for array in trial.inputs:
-                file.write(array.tobytes())
+def _in_memory(trial: Trial) -> list[int]:
+    return [size for number, size in enumerate(sizes_of(trial)) if number not in trial.constants]
+
+
+def data_symbols(trials: Sequence[Trial]) -> dict[bytes, str]:
+    """What the inputs hold, each once, and the C name of it."""
+    contents = dict.fromkeys(array.tobytes() for trial in trials for array in trial.inputs)
+    return {content: f"trial_data{number}" for number, content in enumerate(contents)}
+
+
+def write_data(folder: Path, trials: Sequence[Trial]) -> Path:
+    """The data as an assembler file, and the file `data.bin` that it includes."""
+    lines: list[str] = []
+    with (folder / "data.bin").open("wb") as file:
+        for content, symbol in data_symbols(trials).items():
+            lines += included(symbol, "data.bin", file.tell(), len(content), _ALIGN)
+            file.write(content)
+    source = folder / "data.S"
+    source.write_text("\n".join([*lines, NO_STACK, ""]), encoding="utf-8")
+    return source
+
+
+def write_request(folder: Path, rounds: int, *, bound: bool, digests: bool) -> None:
+    """What the harness reads: in how many `rounds` it times all trials, whether `bound` to a core, and whether it
+    writes `digests` instead of outputs where these are integers.
+    """
+    (folder / "request.bin").write_bytes(struct.pack("<4IQ", MAGIC, rounds, bound, digests, _LEAST_NS))
+
+
+def written_bytes(trial: Trial, digests: bool) -> int:
+    """How many bytes the harness writes of a trial's outputs."""
+    return _DIGEST_BYTES if digests and trial.exact else sum(trial.outputs)

@@ -64,7 +64,7 @@ class ProgramRunner:
             most = max(range(len(trials)), key=lambda n: memory_bytes(trials[n : n + 1]))
             return most, Ran(CRASHED, note=error.message)
         timed = self.platform.figure is None
-        write_request(work, trials, rounds * timed, bound=timed)
+        write_request(work, rounds * timed, bound=timed, digests=False)
         limit = _LIMIT_S + _LIMIT_S_A_TRIAL * len(trials)
         status, said = self.platform.run(program, work, limit)
         report, output = read_report(work), work / OUTPUTS

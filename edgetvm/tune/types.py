@@ -63,7 +63,8 @@ class Trial:
     """A candidate as a C function `symbol` in `object`, called with pointers to arrays.
 
     `inputs` come first, then the `outputs`, of so many bytes, then those of `scratch`. `returns_status` tells that
-    it gives an int32. `code_bytes` are those of its code and of its packed constants.
+    it gives an int32. `code_bytes` are those of its code and of its packed constants. The inputs of the numbers
+    `constants` are weights and the like, which are read where a model has them. `exact`: its outputs are integers.
     """
 
     symbol: str
@@ -73,16 +74,21 @@ class Trial:
     scratch: tuple[int, ...]
     returns_status: bool
     code_bytes: int
+    constants: tuple[int, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a runner saw: the bytes of the outputs in order if all went well, and what a call took each time."""
+    """What a runner saw: the bytes of the outputs in order if all went well, or their CRC-32 in `digest` if they are
+    integers and the way is slow; and what a call took each time.
+    """
 
     status: str
     output: bytes = b""
     samples: tuple[float, ...] = ()
     note: str = ""
+    digest: int | None = None
 
 
 class Runner(Protocol):

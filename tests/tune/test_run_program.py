@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,14 @@ def test_floats_may_differ_a_little() -> None:
 
     assert status(0.0) == status(5e-5) == OK
     assert status(2e-4) == status(float("nan")) == WRONG
+
+
+def test_integers_may_be_told_by_their_crc() -> None:
+    def status(digest: int) -> str:
+        return judge(Ran(OK, samples=(1.0,), digest=digest), WANTED, "cycles").status
+
+    assert status(zlib.crc32(bytes(range(1, 9)))) == OK
+    assert status(zlib.crc32(bytes(range(8)))) == WRONG
 
 
 def test_outliers_do_not_count() -> None:

@@ -7,16 +7,21 @@
 
 enum { TRIALS_ALIGN = 64, TRIALS_MOST_ARGUMENTS = 32 };
 
-/* One kernel, called with pointers to `inputs` arrays that inputs.bin holds, then `outputs` arrays that go to
- * outputs.bin, then `scratch` others. `bytes` are those of each. */
+/* One kernel, called with pointers to `inputs` arrays, then `outputs` arrays that go to outputs.bin, then `scratch`
+ * others. `bytes` are those of each, `data` what each input holds. Inputs whose bit in `constants` is set are read where
+ * they lie, as a model reads its weights. The outputs of a trial that is `exact` may be told by their CRC-32. */
 typedef struct {
     int32_t (*run)(void *const *arguments);
     const size_t *bytes;
+    const void *const *data;
     size_t inputs, outputs, scratch;
+    uint32_t constants;
+    int exact;
 } trial;
 
 extern const trial trials[];
 extern const size_t trial_count;
-extern const size_t trial_memory; /* bytes of the largest, its gaps and guards included */
+extern const size_t
+    trial_memory; /* bytes of the largest but for its constants, its gaps and guards included */
 
 #endif
