@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from edgetvm.deploy.build import build_image, check_bare_metal
@@ -13,7 +16,7 @@ from edgetvm.deploy.package import Package
 from edgetvm.deploy.process import collect
 from edgetvm.deploy.serial_line import Line, serve
 from edgetvm.errors import TargetError, ToolError
-from edgetvm.target.types import Target
+from edgetvm.target.types import Board, Serial, Target
 
 RUNNER = "board"
 _EXTRA = "pip install 'edgetvm[boards]'"
@@ -23,15 +26,36 @@ _LOAD_S = 120
 
 def run_at_port(package: Package, target: Target, request: RunRequest, work: Path, port: str) -> Measurement:
     """Load the harness and ``package`` into the target's board, and serve its files at the serial port ``port``."""
+    board, serial = wired_board(target)
+    check_bare_metal(target, request)
+    samples = write_request(work, package, request)
+    image = build_image(package, target, board, work, header=request.entry_header, serial=serial)
+    deadline = time.monotonic() + request.timeout_s
+    status, said = run_image(image, serial, work, port, lambda: time.monotonic() < deadline)
+    return collect(status, said, work, package, request, samples, RUNNER)
+
+
+def run_image(image: Path, serial: Serial, work: Path, port: str, may_go_on: Callable[[], bool]) -> tuple[int, str]:
+    """Load an image into a board, and serve the files of ``work`` at its ``port``, as `serve` does."""
+    load(image, serial.probe)
+    with closing(open_port(port, serial.baud)) as line:
+        return serve(line, work, may_go_on)
+
+
+def wired_board(target: Target) -> tuple[Board, Serial]:
+    """The target's board and its serial port. Raises TargetError where none is described."""
     board = target.board
     if board is None or board.serial is None:
         raise TargetError(f"{target.name} has no serial port that is known", "describe it in its file under [serial]")
-    check_bare_metal(target, request)
-    samples = write_request(work, package, request)
-    image = build_image(package, target, board, work, header=request.entry_header, serial=board.serial)
-    load(image, board.serial.probe)
-    status, said = serve(open_port(port, board.serial.baud), work, request.timeout_s)
-    return collect(status, said, work, package, request, samples, RUNNER)
+    return board, board.serial
+
+
+def name_and_port(board: str) -> tuple[str, str]:
+    """The parts of "NAME@PORT", either of which may be missing: "" then. Raises TargetError for "NAME@"."""
+    name, at, port = board.partition("@")
+    if at and not port:
+        raise TargetError(f"'{board}' names no port behind its @", "such as @/dev/ttyACM0")
+    return name, port
 
 
 def load(image: Path, probe: str | None) -> None:

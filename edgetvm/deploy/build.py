@@ -51,15 +51,20 @@ def build_image(
     """
     ports, macros = ["cortex_m", "semihosting"], []
     if serial is not None:
-        ports, macros = ["cortex_m", "serial"], [f"-DEDGETVM_CLOCK_KHZ={round(1000 * board.clock_mhz)}u"]
-        macros += [
-            f"-DEDGETVM_SERIAL_{key}={_initializer(way)}"
-            for key, way in (("RECEIVE", serial.receive), ("SEND", serial.send))
-        ]
-        macros += ["-DEDGETVM_CACHES"] * bool(target.processor.cache_bytes)
-        macros += [f"-DEDGETVM_SERIAL_SETUP={','.join(f'{{{_initializer(setting)}}}' for setting in serial.setup)}"]
+        ports, macros = ["cortex_m", "serial"], serial_macros(target, board, serial)
     objects = _objects(package, target, work, ports, None, header, macros)
     return link_image(objects, work / "program.elf", target, board, arena_regions=arena_regions(package, board))
+
+
+def serial_macros(target: Target, board: Board, serial: Serial) -> list[str]:
+    """The flags that tell the ports `cortex_m` and `serial` of a real board: its clock, caches and serial port."""
+    return [
+        f"-DEDGETVM_CLOCK_KHZ={round(1000 * board.clock_mhz)}u",
+        *["-DEDGETVM_CACHES"] * bool(target.processor.cache_bytes),
+        f"-DEDGETVM_SERIAL_RECEIVE={_initializer(serial.receive)}",
+        f"-DEDGETVM_SERIAL_SEND={_initializer(serial.send)}",
+        f"-DEDGETVM_SERIAL_SETUP={','.join(f'{{{_initializer(setting)}}}' for setting in serial.setup)}",
+    ]
 
 
 def arena_regions(package: Package, board: Board) -> list[str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from edgetvm.deploy.at_port import run_at_port
+from edgetvm.deploy.at_port import name_and_port, run_at_port
 from edgetvm.deploy.host import run_on_host, runs_here
 from edgetvm.deploy.measurement import Measurement, RunRequest
 from edgetvm.deploy.package import Package
@@ -27,9 +27,7 @@ def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> 
     """
     package = read_package(package_dir.resolve())
     target = choose_target(package, board)
-    _, at, port = (board or "").partition("@")
-    if at and not port:
-        raise TargetError(f"'{board}' names no port behind its @", "such as @/dev/ttyACM0")
+    _, port = name_and_port(board or "")
     with tempfile.TemporaryDirectory(prefix="edgetvm-run-") as work:
         if port:
             return run_at_port(package, target, request, Path(work), port)
@@ -42,7 +40,7 @@ def run(package_dir: Path, request: RunRequest, *, board: str | None = None) -> 
 
 def choose_target(package: Package, board: str | None) -> Target:
     """The target to build the harness for. Portable C fits any: without ``board`` it runs on this machine."""
-    board = (board or "").partition("@")[0]
+    board, _ = name_and_port(board or "")
     described = package.folder / "target.toml"  # a board of the user's own travels with the package
     own = load_target(str(described) if described.is_file() else package.target)
     portable = own.processor.arch == "c"

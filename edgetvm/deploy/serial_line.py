@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from edgetvm.deploy.exchange import INPUTS, OUTPUTS, REPORT, REQUEST, TAPS
 from edgetvm.errors import RunError
@@ -23,20 +23,22 @@ class Line(Protocol):
 
     def read(self, size: int) -> bytes: ...
     def write(self, data: bytes, /) -> int | None: ...
+    def close(self) -> None: ...
 
 
-def serve(line: Line, folder: Path, timeout_s: float) -> tuple[int, str]:
+def serve(line: Line, folder: Path, may_go_on: Callable[[], bool]) -> tuple[int, str]:
     """Give a board the files of ``folder`` until its program ends: its status, and what it said.
 
-    It may read and write the files of a run alone. Raises RunError when it is silent for, or takes, too long.
+    It may read and write the files of a run alone; what it writes is there at once. Raises RunError when it may not go
+    on, which is asked whenever a byte comes, or none has come for as long as the line waits.
     """
-    return _Server(line, folder, time.monotonic() + timeout_s).run()
+    return _Server(line, folder, may_go_on).run()
 
 
 class _Server:
-    def __init__(self, line: Line, folder: Path, deadline: float) -> None:
-        self.line, self.folder, self.deadline = line, folder, deadline
-        self.files: list[BinaryIO] = []
+    def __init__(self, line: Line, folder: Path, may_go_on: Callable[[], bool]) -> None:
+        self.line, self.folder, self.may_go_on = line, folder, may_go_on
+        self.files: list[FileIO] = []
         self.said = ""
 
     def run(self) -> tuple[int, str]:
@@ -83,7 +85,7 @@ class _Server:
     def _open(self, writes: bool, name: str, opened: ExitStack) -> int:
         if name not in _FILES[writes]:
             return _FAILED
-        self.files.append(opened.enter_context((self.folder / name).open("wb" if writes else "rb")))
+        self.files.append(opened.enter_context((self.folder / name).open("wb" if writes else "rb", buffering=0)))
         return len(self.files) - 1
 
     def _reply(self, word: int) -> None:
@@ -96,7 +98,7 @@ class _Server:
         data = b""
         while len(data) < size:
             data += self.line.read(size - len(data))
-            if time.monotonic() > self.deadline:
+            if not self.may_go_on():
                 raise RunError("the board did not finish in time", "is it wired, is its program loaded, is it running?")
         return data
 

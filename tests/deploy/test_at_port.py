@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import struct
-import subprocess
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +15,9 @@ from edgetvm.deploy.measurement import RunRequest
 from edgetvm.deploy.runners import run
 from edgetvm.deploy.serial_line import serve
 from edgetvm.errors import RunError, TargetError, ToolError
-from edgetvm.resources import targets_dir
 from tests.deploy import hand_made
+from tests.deploy.board_at_port import BOARD, appearing_board, own_board
 from tests.deploy.hand_made import samples, write_package
-from tests.tools import require_tool, start, unavailable
-
-BOARD = "qemu-mps2-an386"
 
 
 class Script:
@@ -39,6 +33,9 @@ class Script:
     def write(self, data: bytes, /) -> int:
         self.heard += data
         return len(data)
+
+    def close(self) -> None:
+        pass
 
 
 def words(*values: int) -> bytes:
@@ -62,7 +59,7 @@ def test_files(tmp_path: Path) -> None:
         + b"s" + words(0, 4) + b"r" + words(0, 3) + b"r" + words(0, 9)
         + b"w" + words(1, 2) + b"ab" + b"c" + words(1) + b"m" + words(5) + b"hello" + b"x" + words(7)
     )  # fmt: skip
-    assert serve(board, tmp_path, 5) == (7, "hello")
+    assert serve(board, tmp_path, lambda: True) == (7, "hello")
     assert board.heard == b"!!" + answers(0, 1, 0, 0) + b"456" + answers(-1, 0, 0)
     assert (tmp_path / "outputs.bin").read_bytes() == b"ab"
 
@@ -73,7 +70,7 @@ def test_files(tmp_path: Path) -> None:
 def test_a_board_reaches_no_other_file(name: bytes, writes: bool, tmp_path: Path) -> None:
     (tmp_path / "inputs.bin").write_bytes(b"kept")
     board = Script(b"EdgeTVM?\n" + opened(name, writes) + b"x" + words(0))
-    assert serve(board, tmp_path, 5) == (0, "")
+    assert serve(board, tmp_path, lambda: True) == (0, "")
     assert board.heard == b"!" + answers(-1)
     assert [path.name for path in tmp_path.iterdir()] == ["inputs.bin"]
     assert (tmp_path / "inputs.bin").read_bytes() == b"kept"
@@ -81,36 +78,16 @@ def test_a_board_reaches_no_other_file(name: bytes, writes: bool, tmp_path: Path
 
 def test_a_line_that_fails(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="did not finish in time"):
-        serve(Script(b""), tmp_path, 0.05)
+        serve(Script(b""), tmp_path, lambda: False)
     with pytest.raises(RunError, match="the line lost bytes"):
-        serve(Script(b"EdgeTVM?\n" + b"m" + words(0) + b"Q"), tmp_path, 5)
+        serve(Script(b"EdgeTVM?\n" + b"m" + words(0) + b"Q"), tmp_path, lambda: True)
 
 
 @pytest.fixture
 def port(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A port at which the emulated board, a Cortex-M4 if nothing is said, appears when a program is loaded into it."""
-    machine = getattr(request, "param", "mps2-an386")
-    qemu = require_tool("qemu-system-arm")
-    if find_spec("serial") is None:
-        unavailable("pyserial is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
-    running = []
-
-    def load(image: Path, probe: str | None) -> None:
-        command = [qemu, "-M", machine, "-display", "none", "-monitor", "none", "-nic", "none"]
-        command += ["-icount", "shift=6"]  # without it a program that polls its UART starves the emulator's own thread
-        command += ["-serial", f"tcp:127.0.0.1:{number},server=on,wait=on", "-kernel", str(image)]
-        emulator = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        running.append(emulator)
-        assert emulator.stdout is not None
-        assert "waiting for connection" in emulator.stdout.readline()
-
-    monkeypatch.setattr(at_port, "load", load)
-    yield f"socket://127.0.0.1:{number}"
-    for emulator in running:
-        emulator.kill()
-        emulator.communicate()
+    """The port of an emulated board, a Cortex-M4 if nothing is said."""
+    with appearing_board(monkeypatch, getattr(request, "param", "mps2-an386")) as found:
+        yield found
 
 
 def test_a_model_runs(port: str, compiled: Callable[..., edgetvm.Package], int8_digits: Path) -> None:
@@ -127,17 +104,6 @@ def test_a_model_runs(port: str, compiled: Callable[..., edgetvm.Package], int8_
     assert (there.guard_ok, there.repeatable) == (True, True)
     assert there.arena_touched == here.arena_touched
     assert there.stack_bytes == here.stack_bytes
-
-
-def own_board(folder: Path, processor: str, machine: str, more: str = "") -> str:
-    """A board file like the shipped one, with another core."""
-    text = (targets_dir() / "boards" / f"{BOARD}.toml").read_text()
-    for old, new in ((BOARD, "own"), ("cortex-m4", processor), ("mps2-an386", machine)):
-        assert f'"{old}"' in text
-        text = text.replace(f'"{old}"', f'"{new}"')
-    path = folder / "own.toml"
-    path.write_text(text.replace("clock_mhz", f"{more}\nclock_mhz"))
-    return str(path)
 
 
 @pytest.mark.parametrize("rounds", [1000, 12_000_000])
