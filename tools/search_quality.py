@@ -55,11 +55,9 @@ def measure_space(layer: Layer, target_name: str) -> tuple[Space, dict[str, Reco
     with tempfile.TemporaryDirectory(prefix="edgetvm-quality-") as work:
         place = place_of(target.processor.name, machine, "balanced")
         measurer = Measurer(Builder(machine, tvm_target(target)), program_runner(target, Path(work)), place)
-        records = [
-            record
-            for first in range(0, len(candidates), BATCH)
-            for record in measurer.measure(candidates[first : first + BATCH], 0)
-        ]
+        records: list[Record] = []
+        for first in range(0, len(candidates), BATCH):
+            measurer.measure(candidates[first : first + BATCH], 0, records.append, {})
     return space, {decision_text(record.decision): record for record in records}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -27,6 +28,7 @@ from edgetvm.errors import EdgeTVMError
 
 COMMANDS = (compile, verify, bench, profile, evaluate, debug_accuracy, inspect, fit, tune, records, export, targets)
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = int(arguments.run(arguments))
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("edgetvm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(": ".join(["edgetvm: interrupted", *map(str, stop.args)]), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again when it closes stdout.
@@ -70,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _explain(error: Exception) -> None:
     if isinstance(error, EdgeTVMError):
         message, hint = error.message, error.hint
+    elif isinstance(error, OSError) and error.errno in _NO_ROOM:
+        message, hint = (
+            f"no room for {error.filename or 'a file'}: {error.strerror}",
+            "TMPDIR names the folder of temporary files",
+        )
     else:
         what = " ".join(str(error).split())[:300]
         message = f"unexpected {type(error).__name__}: {what}" if what else f"unexpected {type(error).__name__}"

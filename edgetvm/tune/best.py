@@ -22,7 +22,7 @@ class Choice:
 
 
 def choices(records: Iterable[Record], place: Place, units: Iterable[str]) -> dict[str, Choice]:
-    """For each kernel its best record in the first of `units` that it has; of equal ones the first.
+    """For each kernel its best record in the first of `units` that it has; of equal ones that which decides least.
 
     A decision counts only where it costs less than what the rule decides itself, beyond the spread of both. Of a
     candidate that was measured several times the last record counts.
@@ -39,8 +39,13 @@ def choices(records: Iterable[Record], place: Place, units: Iterable[str]) -> di
         own = measured.get(decision_text({}))
         if own is not None:
             better = [record for record in measured.values() if cost_of(record).high < cost_of(own).low]
-            found[kernel] = Choice(own, min(better, key=lambda record: cost_of(record).value, default=own))
+            found[kernel] = Choice(own, min(better, key=_rank, default=own))
     return found
+
+
+def _rank(record: Record) -> tuple[float, int, str]:
+    """The same whatever the order of the records, which trials that run side by side leave to chance."""
+    return cost_of(record).value, len(record.decision), decision_text(record.decision)
 
 
 def cost_of(record: Record) -> Cost:

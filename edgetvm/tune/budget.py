@@ -20,11 +20,13 @@ class Budget:
             return 0
         return most if self.trials is None else min(most, self.trials - trials)
 
-    def left(self, trials: int, seconds: float) -> float | None:
-        """Seconds until it is spent, if trials go on as fast as these; None where there is no limit."""
+    def left(self, trials: int, made: int, seconds: float) -> float | None:
+        """Seconds until it is spent, after so many trials of which so many were `made` in these seconds, if it goes on
+        as fast; None where there is no limit.
+        """
         limits = [] if self.seconds is None else [self.seconds - seconds]
-        if self.trials is not None and trials:
-            limits.append((self.trials - trials) * seconds / trials)
+        if self.trials is not None and made:
+            limits.append((self.trials - trials) * seconds / made)
         return max(min(limits), 0.0) if limits else None
 
 

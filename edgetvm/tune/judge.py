@@ -41,12 +41,17 @@ def reference_outputs(task: TuningTask, inputs: dict[int, NDArray[np.generic]]) 
     return run_loops(task.func, inputs)
 
 
-def judge(ran: Ran, wanted: Sequence[NDArray[np.generic]], unit: str) -> Outcome:
-    """Integers must be equal, floats near; then the samples give the cost."""
+def judge(ran: Ran, wanted: Sequence[NDArray[np.generic]], unit: str, base: float = 1.0) -> Outcome:
+    """Integers must be equal, floats near; then the samples give the cost, where there are some of a trial beside it
+    as multiples of these, which count as `base`.
+    """
     if ran.status != OK:
         return Outcome(ran.status, note=ran.note)
     difference = _difference(ran, wanted)
-    return Outcome(WRONG, note=difference) if difference else Outcome(OK, cost_of(ran.samples, unit))
+    if difference:
+        return Outcome(WRONG, note=difference)
+    ratios = [base * own / other for own, other in zip(ran.samples, ran.beside, strict=True)] if ran.beside else []
+    return Outcome(OK, cost_of(ratios or ran.samples, unit))
 
 
 def _difference(ran: Ran, wanted: Sequence[NDArray[np.generic]]) -> str:

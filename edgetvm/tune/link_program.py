@@ -12,7 +12,7 @@ from edgetvm.resources import runtime_dir
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.types import Target
 from edgetvm.tune.platform import Platform
-from edgetvm.tune.program import memory_bytes, program_text, write_data
+from edgetvm.tune.program import entries_of, memory_bytes, program_text, write_data
 from edgetvm.tune.types import Trial
 
 _FLAGS = ("-std=c99", "-O2")
@@ -39,7 +39,7 @@ class Linker:
             flags=[*_FLAGS, *([arena_macro([memory_bytes(trials)])] if fixed else ())],
             libc=self.platform.libc,
         )
-        objects += [*self.harness, *dict.fromkeys(trial.object for trial in trials)]
+        objects += [*self.harness, *dict.fromkeys(trial.object for trial in entries_of(trials))]
         return self.platform.link(objects, work / "program.elf")
 
 

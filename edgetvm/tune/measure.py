@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetvm.tune.build import Builder
+from edgetvm.tune.build import Builder, symbol_of
 from edgetvm.tune.judge import judge, random_inputs, reference_outputs
 from edgetvm.tune.records import Place, Record
 from edgetvm.tune.types import CRASHED, OK, Candidate, Cost, Outcome, Ran, Runner, Trial, TuningTask
@@ -43,24 +43,47 @@ class Measurer:
             self.known[task.key] = inputs, reference_outputs(task, inputs)
         return self.known[task.key]
 
-    def measure(self, candidates: Sequence[Candidate], rounds: int) -> list[Record]:
-        """One record a candidate."""
-        data = [self.data(candidate.task) for candidate in candidates]
-        with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
-            built = self.builder.build(candidates, [inputs for inputs, _ in data], Path(work))
-            trials = [trial for trial in built if isinstance(trial, Trial)]
-            ran = iter(self.runner.run(trials, rounds))
-            return [
-                self._record(candidate, trial, None if isinstance(trial, str) else next(ran), wanted)
-                for candidate, trial, (_, wanted) in zip(candidates, built, data, strict=True)
-            ]
+    def measure(
+        self, candidates: Sequence[Candidate], rounds: int, tell: Callable[[Record], None], bases: Mapping[str, float]
+    ) -> None:
+        """Make a record of each candidate, and tell it as soon as its trial ends.
 
-    def _record(self, candidate: Candidate, trial: Trial | str, ran: Ran | None, wanted: Arrays) -> Record:
-        code_bytes = 0
-        if isinstance(trial, str) or ran is None:
-            outcome = Outcome(CRASHED, note=f"not built: {trial}")
-        else:
-            code_bytes, outcome = trial.code_bytes, judge(ran, wanted, self.runner.unit)
+        `bases` are what the rules' own choices for kernels took when they were first timed. A candidate is timed in
+        turn with that choice, and takes as many times its base: a machine is not the same from minute to minute.
+        Raises what `tell` raises, and OutputError where there is no room for files.
+        """
+        timed = self.unit == "us"
+        own = {
+            candidate.task.key: Candidate(candidate.task, {})
+            for candidate in candidates
+            if timed and candidate.task.key in bases
+        }
+        with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
+            trials = self._build([*own.values(), *candidates], Path(work))
+            ready = []
+            for candidate in candidates:
+                trial = trials[symbol_of(candidate)]
+                if isinstance(trial, Trial):
+                    beside = trials[symbol_of(own[candidate.task.key])] if candidate.task.key in own else None
+                    ready.append((candidate, replace(trial, beside=beside if isinstance(beside, Trial) else None)))
+                else:
+                    tell(self._record(candidate, Outcome(CRASHED, note=f"not built: {trial}"), 0))
+
+            def ended(number: int, ran: Ran) -> None:
+                candidate, trial = ready[number]
+                base = bases.get(candidate.task.key, 1.0)
+                outcome = judge(ran, self.data(candidate.task)[1], self.runner.unit, base)
+                tell(self._record(candidate, outcome, trial.code_bytes))
+
+            self.runner.run([trial for _, trial in ready], rounds if timed else 0, ended)
+
+    def _build(self, candidates: Sequence[Candidate], work: Path) -> dict[str, Trial | str]:
+        """By symbol what each became."""
+        each = {symbol_of(candidate): candidate for candidate in candidates}
+        inputs = [self.data(candidate.task)[0] for candidate in each.values()]
+        return dict(zip(each, self.builder.build(list(each.values()), inputs, work), strict=True))
+
+    def _record(self, candidate: Candidate, outcome: Outcome, code_bytes: int) -> Record:
         if self.by_size and outcome.status == OK:
             outcome = Outcome(OK, Cost(code_bytes, code_bytes, code_bytes, self.unit))
         task = candidate.task

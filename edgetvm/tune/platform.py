@@ -19,6 +19,7 @@ from edgetvm.target.toolchain import link_program
 from edgetvm.target.types import Board, Processor, Target
 
 Ended = tuple[int | None, str]  # the exit status of a program, None of one that had to be stopped, and what it said
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Platform:
     """How programs are made and run. `figure` counts what a program's code takes; without it, times are measured.
 
     `ports` are those of the harness; `fixed_memory` tells that the program has to bring its memory. `run` is given
-    the program, the folder of its files, and the seconds that it may take.
+    the program, the folder of its files, and what it asks every moment: whether the program may go on.
     """
 
     unit: str
     ports: tuple[str, ...]
     libc: str | None
     link: Callable[[Sequence[Path], Path], Path]
-    run: Callable[[Path, Path, float], Ended]
+    run: Callable[[Path, Path, Callable[[], bool]], Ended]
     figure: Callable[[Path], Figure] | None
     fixed_memory: bool = False
 
@@ -62,7 +63,7 @@ def _emulated_board(target: Target, board: Board) -> Platform:
         ("cortex_m", "semihosting"),
         None,
         lambda objects, out: link_image(objects, out, target, board),
-        lambda program, work, limit_s: run_command(board_command(emulator, board, program, count=True), work, limit_s),
+        lambda program, work, may: run_command(board_command(emulator, board, program, count=True), work, may),
         figure,
         fixed_memory=True,
     )
@@ -89,7 +90,7 @@ def _linux(
         ("posix",),
         libc,
         lambda objects, out: link_program(objects, out, target, libc=libc),
-        lambda program, work, limit_s: run_command(command(program), work, limit_s),
+        lambda program, work, may: run_command(command(program), work, may),
         figure,
     )
 
@@ -101,19 +102,28 @@ def _counted(processor: Processor) -> tuple[str, Callable[[Path], Figure]]:
     return "instructions", lambda _: instructions
 
 
-def run_command(command: Sequence[str], work: Path, limit_s: float) -> Ended:
-    """Run a command in the folder `work`."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=work,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"no end in {limit_s:g} s"
-    return done.returncode, (done.stdout + done.stderr).strip()
+def run_command(command: Sequence[str], work: Path, may_go_on: Callable[[], bool]) -> Ended:
+    """Run a command in the folder `work` as long as it may.
+
+    It has a session of its own: a Ctrl-C at the terminal is for this process, which ends it.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=work,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            while may_go_on():
+                try:
+                    said, _ = process.communicate(timeout=_LOOK_S)
+                except subprocess.TimeoutExpired:
+                    continue
+                return process.returncode, said.strip()
+        finally:
+            process.kill()
+    return None, ""

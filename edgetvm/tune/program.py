@@ -14,11 +14,18 @@ _ALIGN, _DIGEST_BYTES = 64, 4
 _LEAST_NS = 200_000  # of calls that are timed together
 
 
+def entries_of(trials: Sequence[Trial]) -> list[Trial]:
+    """The entries of the table: the trials, then what they are timed beside, each once."""
+    return [*trials, *{trial.beside.symbol: trial.beside for trial in trials if trial.beside}.values()]
+
+
 def program_text(trials: Sequence[Trial]) -> str:
     """The C source of the table."""
-    symbols = data_symbols(trials)
+    symbols, entries = data_symbols(trials), entries_of(trials)
+    place = {trial.symbol: number for number, trial in enumerate(entries) if number >= len(trials)}
     lines = ['#include "trials.h"', *(f"extern const uint8_t {symbol}[];" for symbol in symbols.values())]
-    for number, trial in enumerate(trials):
+    rows = []
+    for number, trial in enumerate(entries):
         sizes = sizes_of(trial)
         result = "int32_t" if trial.returns_status else "void"
         arguments = ", ".join(f"a[{i}]" for i in range(len(sizes)))
@@ -32,12 +39,12 @@ def program_text(trials: Sequence[Trial]) -> str:
             f"static const size_t bytes{number}[] = {{{', '.join(map(str, sizes))}}};",
             f"static const void *const data{number}[] = {{{', '.join([*data, '0'])}}};",
         ]
-    entries = [
-        f"    {{run{number}, bytes{number}, data{number}, {len(trial.inputs)}, {len(trial.outputs)}, "
-        f"{len(trial.scratch)}, {sum(1 << place for place in trial.constants)}u, {int(trial.exact)}}},"
-        for number, trial in enumerate(trials)
-    ]
-    lines += ["const trial trials[] = {", *entries, "};", f"const size_t trial_count = {len(trials)};"]
+        beside = place[trial.beside.symbol] if trial.beside else number
+        rows.append(
+            f"    {{run{number}, bytes{number}, data{number}, {len(trial.inputs)}, {len(trial.outputs)}, "
+            f"{len(trial.scratch)}, {beside}, {sum(1 << at for at in trial.constants)}u, {int(trial.exact)}}},"
+        )
+    lines += ["const trial trials[] = {", *rows, "};", f"const size_t trial_count = {len(trials)};"]
     return "\n".join([*lines, f"const size_t trial_memory = {memory_bytes(trials)};", ""])
 
 
@@ -47,17 +54,18 @@ def sizes_of(trial: Trial) -> list[int]:
 
 
 def memory_bytes(trials: Sequence[Trial]) -> int:
-    """Bytes of the largest trial's arguments without its constants, with gaps and guards beside what it writes."""
-    return max(sum(-(-size // _ALIGN) * _ALIGN for size in _in_memory(trial)) for trial in trials) + 4 * _ALIGN
+    """Bytes of the arguments of the largest trial and what is beside it, without constants, with gaps and guards."""
+    return max(_in_memory(trial) + (_in_memory(trial.beside) if trial.beside else 0) for trial in trials)
 
 
-def _in_memory(trial: Trial) -> list[int]:
-    return [size for number, size in enumerate(sizes_of(trial)) if number not in trial.constants]
+def _in_memory(trial: Trial) -> int:
+    sizes = [size for number, size in enumerate(sizes_of(trial)) if number not in trial.constants]
+    return sum(-(-size // _ALIGN) * _ALIGN for size in sizes) + 4 * _ALIGN
 
 
 def data_symbols(trials: Sequence[Trial]) -> dict[bytes, str]:
     """What the inputs hold, each once, and the C name of it."""
-    contents = dict.fromkeys(array.tobytes() for trial in trials for array in trial.inputs)
+    contents = dict.fromkeys(array.tobytes() for trial in entries_of(trials) for array in trial.inputs)
     return {content: f"trial_data{number}" for number, content in enumerate(contents)}
 
 
@@ -74,7 +82,7 @@ def write_data(folder: Path, trials: Sequence[Trial]) -> Path:
 
 
 def write_request(folder: Path, rounds: int, *, bound: bool, digests: bool) -> None:
-    """What the harness reads: in how many `rounds` it times all trials, whether `bound` to a core, and whether it
+    """What the harness reads: in how many `rounds` it times each trial, whether `bound` to a core, and whether it
     writes `digests` instead of outputs where these are integers.
     """
     (folder / "request.bin").write_bytes(struct.pack("<4IQ", MAGIC, rounds, bound, digests, _LEAST_NS))

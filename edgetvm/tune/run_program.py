@@ -1,26 +1,26 @@
-"""Runs trials in a program, each by itself whatever the others do."""
+"""Runs trials in programs, each by itself whatever the others do, and tells of each as soon as it ends."""
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from threading import Event, Lock
 
 from edgetvm.codegen.processes import cores
-from edgetvm.deploy.counts import COUNTS, read_segments
-from edgetvm.deploy.exchange import OUTPUTS, Report, read_report
 from edgetvm.errors import DoesNotFitError
 from edgetvm.target.types import Target
 from edgetvm.tune.link_program import Linker, linker_for
 from edgetvm.tune.platform import Platform, platform_for
 from edgetvm.tune.program import memory_bytes, write_request
-from edgetvm.tune.types import CRASHED, HUNG, OK, WRONG, Ran, Trial
+from edgetvm.tune.results import Results
+from edgetvm.tune.room import check_room
+from edgetvm.tune.types import CRASHED, HUNG, Ran, Tell, Trial
 
-_LIMIT_S, _LIMIT_S_A_TRIAL = 10.0, 2.0
-_PS = 1e6  # in a microsecond
+_LIMIT_S = 20.0  # without a line in the report
 
 
 @dataclass(frozen=True)
@@ -34,72 +34,81 @@ class ProgramRunner:
     def unit(self) -> str:
         return self.platform.unit
 
-    def run(self, trials: Sequence[Trial], rounds: int) -> list[Ran]:
-        """Emulators run side by side, one a core; on this machine one program has a core for itself."""
+    def run(self, trials: Sequence[Trial], rounds: int, tell: Tell) -> None:
+        """Emulators run side by side, one a core; on this machine one program has a core for itself.
+
+        Raises what `tell` raises, and OutputError where there is no room for files.
+        """
         parts = cores() if self.platform.figure else 1
-        shares = [list(range(first, len(trials), parts)) for first in range(min(parts, len(trials)))]
+        lock, stopped = Lock(), Event()
+
+        def tell_alone(number: int, ran: Ran) -> None:
+            with lock:
+                tell(number, ran)
+
+        share = _Share(self, trials, rounds, tell_alone, stopped)
         with ThreadPoolExecutor(parts) as pool:
-            results = list(pool.map(lambda share: self._run([trials[n] for n in share], rounds), shares))
-        found = dict(zip(chain(*shares), chain(*results), strict=True))
-        return [found[n] for n in range(len(trials))]
+            try:
+                running = [pool.submit(share.run, list(range(part, len(trials), parts))) for part in range(parts)]
+                wait(running, return_when=FIRST_EXCEPTION)
+            finally:  # an interrupt, too, stops the programs
+                stopped.set()
+        for each in running:
+            each.result()
 
-    def _run(self, trials: list[Trial], rounds: int) -> list[Ran]:
-        """The program without the trial that failed, until all others have run to the end."""
-        failed: dict[int, Ran] = {}
-        left = list(range(len(trials)))
-        while left:
-            with tempfile.TemporaryDirectory(prefix="edgetvm-trials-") as name:
-                result = self._run_together([trials[n] for n in left], rounds, Path(name))
-            if isinstance(result, list):
-                return [failed.pop(n) if n in failed else result.pop(0) for n in range(len(trials))]
-            place, ran = result
-            failed[left.pop(place)] = ran
-        return [failed[n] for n in range(len(trials))]
 
-    def _run_together(self, trials: list[Trial], rounds: int, work: Path) -> list[Ran] | tuple[int, Ran]:
-        """What each gave, or which one failed, and how."""
+@dataclass(frozen=True)
+class _Share:
+    """Runs a part of the trials until all have ended, or `stopped`."""
+
+    runner: ProgramRunner
+    trials: Sequence[Trial]
+    rounds: int
+    tell: Tell
+    stopped: Event
+
+    def run(self, left: list[int]) -> None:
+        """One program after another of what is `left`: the trial in which a program fails begins the next one, and is
+        to blame where that fails at once.
+        """
+        while left and not self.stopped.is_set():
+            first = left[0]
+            with tempfile.TemporaryDirectory(prefix="edgetvm-trials-") as work:
+                failure = self._run_program(left, Path(work))
+                if left and not self.stopped.is_set():
+                    check_room(Path(work))
+                    if left[0] == first:
+                        self.tell(left.pop(0), failure)
+
+    def _run_program(self, left: list[int], work: Path) -> Ran:
+        """Run a program of what is `left`, and take from it what ends. Tells how the program failed, if it did."""
+        platform, trials = self.runner.platform, [self.trials[number] for number in left]
         try:
-            program = self.linker.link(trials, work)
+            program = self.runner.linker.link(trials, work)
         except DoesNotFitError as error:
-            most = max(range(len(trials)), key=lambda n: memory_bytes(trials[n : n + 1]))
-            return most, Ran(CRASHED, note=error.message)
-        timed = self.platform.figure is None
-        write_request(work, rounds * timed, bound=timed, digests=False)
-        limit = _LIMIT_S + _LIMIT_S_A_TRIAL * len(trials)
-        status, said = self.platform.run(program, work, limit)
-        report, output = read_report(work), work / OUTPUTS
-        written = output.read_bytes() if output.is_file() else b""
-        if status != 0:
-            return _last(trials, len(written), report), Ran(HUNG if status is None else CRASHED, note=said[-200:])
-        return self._read(trials, written, report, program, work)
+            left.sort(key=lambda number: -memory_bytes([self.trials[number]]))  # to blame is the largest
+            return Ran(CRASHED, note=error.message)
+        timed = platform.figure is None
+        write_request(work, self.rounds * timed, bound=timed, digests=False)
+        results = Results(trials, work, platform.figure(program) if platform.figure else None)
+        alive: float | None = None
 
-    def _read(self, trials: list[Trial], written: bytes, report: Report, program: Path, work: Path) -> list[Ran]:
-        samples: list[tuple[float, ...]]
-        if self.platform.figure is None:
-            times = [value / _PS for value in report.values.get("trial_ps", ())]
-            samples = [tuple(times[n :: len(trials)]) for n in range(len(trials))]
-        else:
-            figure = self.platform.figure(program)
-            own, *segments = read_segments(work / COUNTS)
-            samples = [(figure(segment) - figure(own),) for segment in segments]
-        found, at = [], 0
-        for trial, sample, right in zip(trials, samples, report.values["trial_ok"], strict=True):
-            size = sum(trial.outputs)
-            output, at = written[at : at + size], at + size
-            found.append(Ran(OK, output, sample) if right else Ran(WRONG, note="it failed or wrote beside its output"))
-        return found
+        def going_on() -> bool:
+            nonlocal alive
+            if alive is None or results.grown():
+                alive = time.monotonic()
+                for ran in results.ended():
+                    self.tell(left.pop(0), ran)
+            return not self.stopped.is_set() and time.monotonic() - alive < _LIMIT_S
+
+        status, said = platform.run(program, work, going_on)
+        going_on()
+        if status is None:
+            return Ran(HUNG, note=f"no end in {_LIMIT_S:g} s")
+        return Ran(CRASHED, note=said[-200:] or f"status {status}")
 
 
 def program_runner(target: Target, work: Path) -> ProgramRunner:
     """A runner for a target whose shared objects lie in `work`."""
     platform = platform_for(target)
     return ProgramRunner(platform, linker_for(target, platform, work))
-
-
-def _last(trials: Sequence[Trial], written: int, report: Report) -> int:
-    """The trial in which a program ended that wrote so many bytes of outputs and reported so many times."""
-    for number, trial in enumerate(trials):
-        written -= sum(trial.outputs)
-        if written < 0:
-            return number
-    return len(report.values.get("trial_ps", ())) % len(trials)

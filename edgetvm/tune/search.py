@@ -16,7 +16,7 @@ from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.records import Place, Record
 from edgetvm.tune.space import Space
 from edgetvm.tune.task_search import TaskSearch
-from edgetvm.tune.types import LARGE, OK, Candidate, Cost, Outcome, TuningTask
+from edgetvm.tune.types import LARGE, OK, Candidate, Outcome, TuningTask
 
 _BATCH = 16  # candidates in one program
 _SHARE = 8  # of one task
@@ -43,17 +43,17 @@ class Search:
     budget: Budget
     progress: Callable[[str, int, int], None] | None = None
     searches: dict[str, TaskSearch] = field(default_factory=dict)
+    known: dict[tuple[str, str], list[Record]] = field(default_factory=dict)  # by kernel and decision, oldest first
     curve: list[Point] = field(default_factory=list)
-    trials: int = 0
-    own_bytes: dict[str, int] = field(default_factory=dict)  # of what the rules decide, by task
+    trials: int = 0  # that were made
+    told: int = 0  # candidates of which the searches know what became, recorded earlier or now
     began: float = field(default_factory=time.monotonic)
 
     def add(
         self, tasks: Sequence[TuningTask], machine: Machine, space: Mapping[str, tuple[int, ...]], seed: int
     ) -> None:
-        """Begin with what the file knows of these tasks; those are left out of which nobody knows the output."""
+        """Begin with these tasks, but for those of which nobody knows the output."""
         found = self.file.read()
-        known = [record for record in found if record.place == self.measurer.place]
         for task in tasks:
             try:
                 self.measurer.data(task)
@@ -61,28 +61,35 @@ class Search:
                 self.log(f"{task.kernel}: not tuned, it cannot be checked: {error}")
                 continue
             hints = of_other_cores([record for record in found if record.kernel == task.key], self.measurer.place)
-            search = TaskSearch(Space(task, machine, space), seed, hints)
-            search.tell(
-                record
-                for record in known
-                if record.kernel == task.key
-                and (record.outcome.cost is None or record.outcome.cost.unit == self.measurer.unit)
-            )
-            self.searches[task.key] = search
-            self.own_bytes |= {r.kernel: r.code_bytes for r in known if r.kernel == task.key and not r.decision}
+            hints.sort(key=lambda pair: (pair[1], decision_text(pair[0])))  # trials end in any order
+            self.searches[task.key] = TaskSearch(Space(task, machine, space), seed, hints)
+        for record in found:
+            cost = record.outcome.cost
+            if record.place == self.measurer.place and (cost is None or cost.unit == self.measurer.unit):
+                self._keep(record)
 
     def run(self) -> None:
-        """Until the budget is spent or nothing helps any more. What is measured is recorded at once."""
-        touched: dict[str, TaskSearch] = {}
+        """Until the budget is spent or nothing helps any more. What is measured is recorded at once.
+
+        The search always goes the same way, from its beginning, and what the file knows is not measured again:
+        wherever a run was interrupted, the next one comes by there.
+        """
         while batch := self._batch():
-            touched |= {candidate.task.key: self.searches[candidate.task.key] for candidate in batch}
-            self._measure(batch, _ROUNDS)
+            made = self.trials
+            self._measure([candidate for candidate in batch if _key(candidate) not in self.known], _ROUNDS)
+            for candidate in batch:
+                self.searches[candidate.task.key].tell([self.known[_key(candidate)][0]])
+            self.told += len(batch)
+            if self.trials > made and (total := self.total) is not None:
+                self.curve.append(Point(self.trials, self._seconds, total))
+                self.log(f"{self.trials} trials: {total:,.0f} {self.measurer.unit} an inference")
+            self._show()
         if self.measurer.unit == "us":
-            self._confirm(touched.values())
+            self._confirm()
 
     def _batch(self) -> list[Candidate]:
         """The next candidates, from the tasks with the most to gain; none when it is over."""
-        room = self.budget.room(self.trials, self._seconds, _BATCH)
+        room = self.budget.room(self.told, self._seconds, _BATCH)
         batch: list[Candidate] = []
         for search in sorted(self.searches.values(), key=_hope, reverse=True):
             if len(batch) >= room:
@@ -91,76 +98,61 @@ class Search:
                 batch += search.propose(min(_SHARE, room - len(batch)))
         return batch
 
-    def _measure(self, batch: Sequence[Candidate], rounds: int) -> None:
-        records = self._records(batch, rounds)
-        self.file.append(records)
-        for candidate, record in zip(batch, records, strict=True):
-            self.searches[candidate.task.key].tell([record])
-            if (outcome := record.outcome).status not in (OK, LARGE):
-                tried = decision_text(candidate.decision)
-                self.log(f"{candidate.task.kernel}: {tried} {outcome.status}: {outcome.note}")
-        self.trials += len(batch)
-        best = ""
-        if (total := self.total) is not None:
-            self.curve.append(Point(self.trials, self._seconds, total))
-            best = f"{total:,.0f} {self.measurer.unit} an inference"
-            self.log(f"{self.trials} trials: {best}")
-        if self.progress is not None:
-            self._show(self.progress, best)
+    def _measure(self, candidates: Sequence[Candidate], rounds: int) -> None:
+        bases = {key: search.base for key, search in self.searches.items() if search.base is not None}
+        if candidates:
+            self.measurer.measure(candidates, rounds, self._take, bases)
 
-    def _show(self, progress: Callable[[str, int, int], None], best: str) -> None:
+    def _take(self, record: Record) -> None:
+        """Record what became of a trial that has just ended."""
+        record = self._within(record)
+        self.file.append([record])
+        self.trials += not self.known.get(_key(record))
+        self._keep(record)
+        if (outcome := record.outcome).status not in (OK, LARGE):
+            kernel = self.searches[record.kernel].space.task.kernel
+            self.log(f"{kernel}: {decision_text(record.decision)} {outcome.status}: {outcome.note}")
+
+    def _keep(self, record: Record) -> None:
+        self.known.setdefault(_key(record), []).append(record)
+
+    def _show(self) -> None:
         """What is done, the best so far, and the end if one is to be expected: steps are seconds, else tasks."""
-        done = sum(search.done for search in self.searches.values())
-        stage = [f"{self.trials} trials", f"{done} of {len(self.searches)} tasks done", *([best] if best else [])]
-        seconds, left = self._seconds, self.budget.left(self.trials, self._seconds)
+        if self.progress is None:
+            return
+        done, total = sum(search.done for search in self.searches.values()), self.total
+        stage = [f"{self.told} trials", f"{done} of {len(self.searches)} tasks done"]
+        if total is not None:
+            stage.append(f"{total:,.0f} {self.measurer.unit} an inference")
+        seconds, left = self._seconds, self.budget.left(self.told, self.trials, self._seconds)
         if left is None:
-            progress(", ".join(stage), done, len(self.searches))
+            self.progress(", ".join(stage), done, len(self.searches))
         else:
             stage.append(f"{time_text(left)} left")
-            progress(", ".join(stage), round(seconds), max(round(seconds + left), 1))
+            self.progress(", ".join(stage), round(seconds), max(round(seconds + left), 1))
 
     @property
     def _seconds(self) -> float:
         return time.monotonic() - self.began
 
-    def _records(self, candidates: Sequence[Candidate], rounds: int) -> list[Record]:
-        """A record for each candidate.
-
-        Where times are measured the rule's own choice is timed beside them, and they count by as much as it has become
-        slower or faster since it was first measured: a machine is not the same from minute to minute.
-        """
-        if self.measurer.unit != "us":
-            return self._within(self.measurer.measure(candidates, rounds))
-        tasks = {candidate.task.key: candidate.task for candidate in candidates}
-        own = {candidate.task.key for candidate in candidates if not candidate.decision}
-        beside = [Candidate(task, {}) for key, task in tasks.items() if key not in own]
-        records = self.measurer.measure([*candidates, *beside], rounds)
-        now = {record.kernel: record.outcome.cost for record in records if not record.decision}
-        return [
-            _scaled(record, self.searches[record.kernel].base, now.get(record.kernel))
-            for record in self._within(records[: len(candidates)])
-        ]
-
-    def _within(self, records: Sequence[Record]) -> list[Record]:
-        """The records, where those that are right but take more bytes than the recipe allows say so."""
-        self.own_bytes |= {record.kernel: record.code_bytes for record in records if not record.decision}
+    def _within(self, record: Record) -> Record:
+        """The record, which says so if it is right but takes more bytes than the recipe allows."""
         percent = self.measurer.builder.machine.recipe.tuned_percent
-        return [
-            replace(record, outcome=Outcome(LARGE, note=f"{record.code_bytes} bytes instead of {own}"))
-            if percent and own and record.outcome.status == OK and 100 * record.code_bytes > percent * own
-            else record
-            for record in records
-            for own in [self.own_bytes.get(record.kernel, 0)]
-        ]
+        own = next(iter(self.known.get((record.kernel, decision_text({})), ())), record).code_bytes
+        if not percent or record.outcome.status != OK or 100 * record.code_bytes <= percent * own:
+            return record
+        return replace(record, outcome=Outcome(LARGE, note=f"{record.code_bytes} bytes instead of {own}"))
 
-    def _confirm(self, searches: Iterable[TaskSearch]) -> None:
+    def _confirm(self) -> None:
         """Time what was found beside what the rule chooses, again and for longer: the last record counts."""
-        for search in searches:
+        again: list[Candidate] = []
+        for search in self.searches.values():
             found = [decision for decision, _ in sorted(search.costs, key=lambda pair: pair[1])[:_FINALISTS]]
-            if found and any(found):
-                decisions = [{}, *(decision for decision in found if decision)]
-                pairs = [Candidate(search.space.task, decision) for decision in decisions]
-                self.file.append(self._records(pairs, _FINAL_ROUNDS))
+            if any(found):
+                again += [Candidate(search.space.task, decision) for decision in ({}, *filter(None, found))]
+        once = [candidate for candidate in again if len(self.known[_key(candidate)]) == 1]
+        for first in range(0, len(once), _BATCH):
+            self._measure(once[first : first + _BATCH], _FINAL_ROUNDS)
 
     @property
     def total(self) -> float | None:
@@ -188,14 +180,9 @@ def of_other_cores(records: Iterable[Record], place: Place) -> list[tuple[Decisi
     return found
 
 
-def _scaled(record: Record, first: float | None, now: Cost | None) -> Record:
-    """The record of a cost that was measured beside `now`, as if that were `first`."""
-    cost = record.outcome.cost
-    if cost is None or first is None or now is None:
-        return record
-    by = first / now.value
-    scaled = Cost(cost.value * by, cost.low * by, cost.high * by, cost.unit)
-    return replace(record, outcome=replace(record.outcome, cost=scaled))
+def _key(of: Candidate | Record) -> tuple[str, str]:
+    """The kernel and the decision."""
+    return of.task.key if isinstance(of, Candidate) else of.kernel, decision_text(of.decision)
 
 
 def _hope(search: TaskSearch) -> float:

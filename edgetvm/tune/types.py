@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,7 @@ class Trial:
     `inputs` come first, then the `outputs`, of so many bytes, then those of `scratch`. `returns_status` tells that
     it gives an int32. `code_bytes` are those of its code and of its packed constants. The inputs of the numbers
     `constants` are weights and the like, which are read where a model has them. `exact`: its outputs are integers.
+    Where times are measured, it is timed in turn with the trial `beside`.
     """
 
     symbol: str
@@ -76,19 +77,24 @@ class Trial:
     code_bytes: int
     constants: tuple[int, ...] = ()
     exact: bool = False
+    beside: Trial | None = None
 
 
 @dataclass(frozen=True)
 class Ran:
     """What a runner saw: the bytes of the outputs in order if all went well, or their CRC-32 in `digest` if they are
-    integers and the way is slow; and what a call took each time.
+    integers and the way is slow; and what a call took each time, as did one of the trial beside it.
     """
 
     status: str
     output: bytes = b""
     samples: tuple[float, ...] = ()
+    beside: tuple[float, ...] = ()
     note: str = ""
     digest: int | None = None
+
+
+Tell = Callable[[int, Ran], None]  # which of the trials, and what was seen of it
 
 
 class Runner(Protocol):
@@ -100,8 +106,10 @@ class Runner(Protocol):
     def unit(self) -> str:
         """What `Ran.samples` count: us, cycles or instructions."""
 
-    def run(self, trials: Sequence[Trial], rounds: int) -> list[Ran]:
-        """Run each once, and time all of them in turn in so many `rounds`, where times are what is measured."""
+    def run(self, trials: Sequence[Trial], rounds: int, tell: Tell) -> None:
+        """Run each once, and time it in so many `rounds`, where times are what is measured. What became of a trial
+        is told as soon as it ends, to one caller at a time. Raises what `tell` raises.
+        """
 
 
 # The wanted outputs of a task, and how far floats may be from them, as a share of their range.

@@ -15,11 +15,12 @@ def test_room() -> None:
 
 
 def test_what_is_left_is_the_nearer_limit_at_the_pace_so_far() -> None:
-    assert Budget().left(10, 5.0) is None
-    assert Budget(trials=40).left(0, 0.0) is None
-    assert Budget(trials=40).left(10, 5.0) == pytest.approx(15)
-    assert Budget(trials=40, seconds=12).left(10, 5.0) == pytest.approx(7)
-    assert Budget(seconds=60).left(100, 61.0) == 0.0
+    assert Budget().left(10, 10, 5.0) is None
+    assert Budget(trials=40).left(30, 0, 0.0) is None
+    assert Budget(trials=40).left(10, 10, 5.0) == pytest.approx(15)
+    assert Budget(trials=40).left(20, 10, 5.0) == pytest.approx(10)
+    assert Budget(trials=40, seconds=12).left(10, 10, 5.0) == pytest.approx(7)
+    assert Budget(seconds=60).left(100, 100, 61.0) == 0.0
 
 
 def test_times_in_words() -> None:

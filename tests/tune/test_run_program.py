@@ -50,10 +50,10 @@ def test_each_is_judged_by_itself(
     runner: ProgramRunner, trials: dict[str, Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_program, "_LIMIT_S", 2.0)
-    monkeypatch.setattr(run_program, "_LIMIT_S_A_TRIAL", 0.1)
     names = ["crash", "right", "beside", "wrong", "slow", "hang", "right"]
-    ran = runner.run([trials[name] for name in names], rounds=5)
-    outcomes = [judge(each, WANTED, runner.unit) for each in ran]
+    ran: dict[int, Ran] = {}
+    runner.run([trials[name] for name in names], 5, ran.__setitem__)
+    outcomes = [judge(ran[number], WANTED, runner.unit) for number in range(len(names))]
     assert [outcome.status for outcome in outcomes] == [CRASHED, OK, WRONG, WRONG, OK, HUNG, OK]
     right, slow, again = (outcomes[place].cost for place in (1, 4, 6))
     assert right and slow and again

@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
+
 typedef struct block {
     uint64_t address, bytes, instructions, times, jumps;
     struct block *next;
@@ -105,6 +110,10 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
     if (begin_address == 0 || end_address == 0 || out == NULL) {
         return 1;
     }
+#ifdef __linux__
+    /* An emulator must not outlive the tool that waits for it, however that ends. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     return 0;
 }

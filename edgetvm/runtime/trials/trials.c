@@ -1,7 +1,8 @@
-/* Runs kernels one after another on recorded arguments: each once between the markers, whose output is kept; then,
- * where there is a clock, all of them in turn, round after round.
+/* Runs kernels one after another on recorded arguments, each to its end: once between the markers, whose output is
+ * kept; then, where there is a clock, round after round in turn with the kernel beside it.
  *
- * The length of outputs.bin tells the host how far a program that crashed had come.
+ * A trial ends with its line `trial_ok`: what it gave is written by then, so that the host may take it at once, and
+ * knows how far a program that crashed had come.
  */
 #include "trials.h"
 
@@ -18,10 +19,17 @@ typedef struct {
     uint64_t least_ns; /* that a timed row of calls takes */
 } trials_request;
 
+/* A kernel with its arguments. What it writes lies in the arena, which has guards. */
+typedef struct {
+    const trial *kernel;
+    void *arguments[TRIALS_MOST_ARGUMENTS];
+    uint8_t *arena;
+    size_t arena_bytes;
+} ready;
+
 static trials_request request;
-static uint8_t *memory, *arena;
-static size_t arena_bytes;
-static void *arguments[TRIALS_MOST_ARGUMENTS];
+static uint8_t *memory;
+static ready own, other;
 static int outputs_file;
 
 static uint8_t *aligned(uint8_t *at) {
@@ -36,36 +44,37 @@ static uint8_t *copy(uint8_t *to, const uint8_t *from, size_t bytes) {
 }
 
 /* Inputs first; outputs and scratch lie between guards, and hold nothing that a kernel could count on. */
-static void load(const trial *at) {
-    uint8_t *next = memory;
+static void load(const trial *kernel, ready *to, uint8_t *next) {
     size_t i;
-    for (i = 0; i < at->inputs; i++) {
-        if ((at->constants >> i & 1u) != 0) {
-            arguments[i] = (void *)(uintptr_t)at->data[i];
+    to->kernel = kernel;
+    for (i = 0; i < kernel->inputs; i++) {
+        if ((kernel->constants >> i & 1u) != 0) {
+            to->arguments[i] = (void *)(uintptr_t)kernel->data[i];
         } else {
-            arguments[i] = next;
-            next = aligned(copy(next, at->data[i], at->bytes[i]));
+            to->arguments[i] = next;
+            next = aligned(copy(next, kernel->data[i], kernel->bytes[i]));
         }
     }
     next = aligned(next + GUARD_BYTES);
-    arena = next;
-    for (; i < at->inputs + at->outputs + at->scratch; i++) {
+    to->arena = next;
+    for (; i < kernel->inputs + kernel->outputs + kernel->scratch; i++) {
         next = aligned(next);
-        arguments[i] = next;
-        next += at->bytes[i];
+        to->arguments[i] = next;
+        next += kernel->bytes[i];
     }
-    arena_bytes = (size_t)(next - arena);
-    guard_fill(arena, arena_bytes, FILL);
+    to->arena_bytes = (size_t)(next - to->arena);
+    guard_fill(to->arena, to->arena_bytes, FILL);
 }
 
 /* Of the outputs, one after another, as zlib has it (ISO 3309). */
-static uint32_t digest(const trial *at) {
+static uint32_t digest(const ready *at) {
+    const trial *const kernel = at->kernel;
     uint32_t crc = 0xFFFFFFFFu;
     size_t i, k;
     int bit;
-    for (i = at->inputs; i < at->inputs + at->outputs; i++) {
-        const uint8_t *const from = arguments[i];
-        for (k = 0; k < at->bytes[i]; k++) {
+    for (i = kernel->inputs; i < kernel->inputs + kernel->outputs; i++) {
+        const uint8_t *const from = at->arguments[i];
+        for (k = 0; k < kernel->bytes[i]; k++) {
             crc ^= from[k];
             for (bit = 0; bit < 8; bit++) {
                 crc = crc >> 1 ^ (0xEDB88320u & (0u - (crc & 1u)));
@@ -75,45 +84,65 @@ static uint32_t digest(const trial *at) {
     return ~crc;
 }
 
-static int write_outputs(const trial *at) {
+static int write_outputs(const ready *at) {
+    const trial *const kernel = at->kernel;
     size_t i;
     int failed = 0;
-    if (request.digests != 0 && at->exact) {
+    if (request.digests != 0 && kernel->exact) {
         const uint32_t crc = digest(at);
         return port_write(outputs_file, &crc, sizeof crc);
     }
-    for (i = at->inputs; i < at->inputs + at->outputs; i++) {
-        failed |= port_write(outputs_file, arguments[i], at->bytes[i]);
+    for (i = kernel->inputs; i < kernel->inputs + kernel->outputs; i++) {
+        failed |= port_write(outputs_file, at->arguments[i], kernel->bytes[i]);
     }
     return failed;
 }
 
-static int run_once(const trial *at) {
+/* Whether it says that it succeeded, and wrote nothing beside its arena. */
+static int run_once(const ready *at) {
     int32_t status;
-    load(at);
     markers.begin();
-    status = at->run(arguments);
+    status = at->kernel->run(at->arguments);
     markers.end();
-    report("trial_ok", status == 0 && guard_holds(arena, arena_bytes, FILL));
-    return write_outputs(at) == 0 ? DONE : FILE_FAILED;
+    return status == 0 && guard_holds(at->arena, at->arena_bytes, FILL);
 }
 
-static uint64_t time_calls(const trial *at, uint64_t calls) {
+static uint64_t time_calls(const ready *at, uint64_t calls) {
     const uint64_t began = port_ticks();
     uint64_t i;
     for (i = 0; i < calls; i++) {
-        (void)at->run(arguments);
+        (void)at->kernel->run(at->arguments);
     }
     return port_nanoseconds(port_ticks() - began);
 }
 
 /* Reports picoseconds a call: 0 if the clock stands still. */
-static void run_timed(const trial *at) {
-    uint64_t warm_up, calls;
-    load(at);
-    warm_up = time_calls(at, WARM_UP);
-    calls = warm_up == 0 ? 1 : request.least_ns * WARM_UP / warm_up + 1;
-    report("trial_ps", time_calls(at, calls) * 1000u / calls);
+static void run_timed(const ready *at, const char *key) {
+    const uint64_t warm_up = time_calls(at, WARM_UP);
+    const uint64_t calls = warm_up == 0 ? 1 : request.least_ns * WARM_UP / warm_up + 1;
+    report(key, time_calls(at, calls) * 1000u / calls);
+}
+
+static int run_trial(const trial *at) {
+    const trial *const beside = &trials[at->beside];
+    uint32_t round;
+    int right;
+    load(at, &own, memory);
+    right = run_once(&own);
+    if (write_outputs(&own) != 0) {
+        return FILE_FAILED;
+    }
+    if (beside != at) {
+        load(beside, &other, aligned(own.arena + own.arena_bytes + GUARD_BYTES));
+    }
+    for (round = 0; right && round < request.rounds; round++) {
+        run_timed(&own, "trial_ps");
+        if (beside != at) {
+            run_timed(&other, "beside_ps");
+        }
+    }
+    report("trial_ok", (uint64_t)right);
+    return DONE;
 }
 
 static int start(void) {
@@ -133,7 +162,6 @@ static int start(void) {
 }
 
 int harness_main(void) {
-    uint32_t round;
     size_t i;
     int error = start();
     if (error == DONE) {
@@ -141,12 +169,7 @@ int harness_main(void) {
         markers.end();
     }
     for (i = 0; error == DONE && i < trial_count; i++) {
-        error = run_once(&trials[i]);
-    }
-    for (round = 0; error == DONE && round < request.rounds; round++) {
-        for (i = 0; i < trial_count; i++) {
-            run_timed(&trials[i]);
-        }
+        error = run_trial(&trials[i]);
     }
     return error;
 }

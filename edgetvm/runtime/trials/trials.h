@@ -9,19 +9,19 @@ enum { TRIALS_ALIGN = 64, TRIALS_MOST_ARGUMENTS = 32 };
 
 /* One kernel, called with pointers to `inputs` arrays, then `outputs` arrays that go to outputs.bin, then `scratch`
  * others. `bytes` are those of each, `data` what each input holds. Inputs whose bit in `constants` is set are read where
- * they lie, as a model reads its weights. The outputs of a trial that is `exact` may be told by their CRC-32. */
+ * they lie, as a model reads its weights. The outputs of a trial that is `exact` may be told by their CRC-32. A trial is
+ * timed in turn with the entry `beside` of the table, or alone where that is itself. */
 typedef struct {
     int32_t (*run)(void *const *arguments);
     const size_t *bytes;
     const void *const *data;
-    size_t inputs, outputs, scratch;
+    size_t inputs, outputs, scratch, beside;
     uint32_t constants;
     int exact;
 } trial;
 
-extern const trial trials[];
-extern const size_t trial_count;
-extern const size_t
-    trial_memory; /* bytes of the largest but for its constants, its gaps and guards included */
+extern const trial trials[];      /* those to run, then what they are timed beside */
+extern const size_t trial_count;  /* of those to run */
+extern const size_t trial_memory; /* bytes of the largest and what is beside it, but for constants */
 
 #endif
