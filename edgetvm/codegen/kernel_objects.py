@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,36 +26,54 @@ def kernel_objects(kernels: Sequence[LoweredKernel], work: Path) -> list[Path]:
 
     Raises UnsupportedError that names the node of a kernel for which TVM has no code.
     """
-    kept = writable(cache_dir())
-    store = kept / "kernels" if kept else work / "kernels"
-    store.mkdir(exist_ok=True)
     objects = [work / f"{kernel.name}.o" for kernel in kernels]
-
-    def make(number: int) -> None:
-        kernel, own = kernels[number], objects[number]
-        entry = store / f"{_key(kernel)}.o"
-        if not _copied(entry, own):
-            build([kernel], kernel.target).write_to_file(str(own))
-            _keep(own, entry)
-
-    share_out(len(kernels), make)
-    prune(store.glob("*.o"), MOST_BYTES)
+    share_out(len(kernels), lambda number: write_object(kernels[number], objects[number]))
+    prune_kept()
     return objects
 
 
-def prune(files: Iterable[Path], most_bytes: int) -> None:
-    """Delete the files that were used longest ago until the others are at most `most_bytes` together."""
+def write_object(kernel: LoweredKernel, path: Path) -> None:
+    """Compile one kernel, or copy what was compiled before; `prune_kept` is to be called once in a while."""
+    store = _store()
+    entry = store / f"{_key(kernel)}.o" if store else None
+    if entry is None or not _copied(entry, path):
+        build([kernel], kernel.target).write_to_file(str(path))
+        if entry is not None:
+            _keep(path, entry)
+
+
+def prune_kept() -> None:
+    """Keep the cache within its size."""
+    if (store := _store()) is not None:
+        prune(store, MOST_BYTES)
+
+
+def prune(folder: Path, most_bytes: int) -> None:
+    """Delete the files of a folder that were used longest ago until the others are at most `most_bytes` together."""
     found = []
-    for path in files:
-        try:
-            found.append((path.stat(), path))
-        except FileNotFoundError:  # another process prunes too
-            continue
+    with os.scandir(folder) as entries:  # of some ten thousand files paths alone would take a second
+        for entry in entries:
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # another process prunes too
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, status.st_size, entry.path))
     total = 0
-    for status, path in sorted(found, key=lambda pair: -pair[0].st_mtime):
-        total += status.st_size
+    for _, size, path in sorted(found, reverse=True):
+        total += size
         if total > most_bytes:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
+
+
+def _store() -> Path | None:
+    """Where objects are kept; None where no cache can be written."""
+    kept = writable(cache_dir())
+    if kept is None:
+        return None
+    store = kept / "kernels"
+    store.mkdir(exist_ok=True)
+    return store
 
 
 def _key(kernel: LoweredKernel) -> str:

@@ -104,10 +104,11 @@ def _schedule_parts(func: tirx.PrimFunc, machine: Machine, constants: Constants)
 
 
 def _first_that_fits(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
+    start = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
+    inline_elementwise(start)
+    before = start.mod["main"]
     for rule in RULES:
-        sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}))
-        inline_elementwise(sch)
-        before = sch.mod["main"]
+        sch = Schedule(start.mod)
         try:
             answer = rule(sch, machine, constants)
         except ScheduleError:

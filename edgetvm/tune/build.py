@@ -13,7 +13,7 @@ import tvm
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from edgetvm.codegen.kernel_objects import kernel_objects
+from edgetvm.codegen.kernel_objects import prune_kept, write_object
 from edgetvm.codegen.lower import buffer_bytes, lower
 from edgetvm.codegen.processes import share_out
 from edgetvm.oracle.loops import written_params
@@ -45,6 +45,7 @@ class Builder:
             (work / f"{number}.json").write_text(json.dumps(told), encoding="utf-8")
 
         share_out(len(candidates), make)
+        prune_kept()
         return [self._read(candidates[n], inputs[n], work, n) for n in range(len(candidates))]
 
     def _make(self, candidate: Candidate, inputs: dict[int, np.ndarray], work: Path, number: int) -> dict[str, object]:
@@ -54,7 +55,7 @@ class Builder:
         kernel = lower(symbol_of(candidate), scheduled.func, compiler, place=task.kernel)
         folder = work / str(number)
         folder.mkdir()
-        kernel_objects([kernel], folder)
+        write_object(kernel, folder / f"{kernel.name}.o")
         for position, packing in scheduled.packing.items():
             np.save(folder / f"{position}.npy", packing.pack(inputs[position]))
         return {"scratch": kernel.workspaces, "status": kernel.returns_status, "packed": list(scheduled.packing)}

@@ -102,5 +102,5 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
     for age, name in enumerate(["new", "old", "oldest"]):
         (tmp_path / name).write_bytes(bytes(100))
         os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
-    prune(tmp_path.iterdir(), 250)
+    prune(tmp_path, 250)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]
