@@ -149,8 +149,8 @@ def evaluate(expr: Any, variables: Mapping[Any, Array], load: Load) -> Array:
         return np.asarray(_BINARY[type(expr)](*sides))
     if isinstance(expr, tirx.Not):
         return np.logical_not(sides[0])
-    if isinstance(expr, tirx.Div) and str(expr.ty.dtype).startswith("float"):
-        return np.asarray(np.divide(*sides))
+    if isinstance(expr, tirx.Div):
+        return np.asarray(np.divide(*sides) if str(expr.ty.dtype).startswith("float") else _truncated(*sides))
     if isinstance(expr, tirx.Cast):
         kind = str(expr.ty.dtype)
         return sides[0].astype(np.float64 if kind.startswith("float") else bool if kind == "bool" else np.int64)
@@ -164,6 +164,11 @@ def evaluate(expr: Any, variables: Mapping[Any, Array], load: Load) -> Array:
             return np.asarray(_FUNCTIONS[name](*sides))
         raise UnreadableError(f"the function {name}")
     raise UnreadableError(f"an expression of type {type(expr).__name__}")
+
+
+def _truncated(a: Array, b: Array) -> Array:
+    """The quotient of integers without its fraction."""
+    return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)))
 
 
 def _parts(expr: Any) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from tvm import s_tir, tirx
 from tvm.ir import TensorLoad
 
 from edgetvm.oracle.kernels import Array, UnreadableError, evaluate
+from edgetvm.oracle.steps import run_steps
 
 FILL = 0xA5  # each byte of what a kernel has not written
 _ELEMENTS = 1 << 20  # of one step of a sum, so that arrays stay small
@@ -31,10 +32,19 @@ class Nest:
     loops: tuple[tirx.For, ...]
     realize: s_tir.SBlockRealize
 
+    @property
+    def stored(self) -> list[tirx.Buffer]:
+        """The buffers that it writes to, each once."""
+        found: dict[tirx.Buffer, None] = {}
+        tvm_ffi.structural_walk(
+            self.realize.block.body, (tirx.BufferStore, lambda store: found.setdefault(store.buffer))
+        )
+        return list(found)
+
 
 def written_params(func: tirx.PrimFunc) -> list[int]:
     """The positions of a kernel's outputs."""
-    stored = {nest.realize.block.body.buffer for nest in nests_of(func)}
+    stored = {buffer for nest in nests_of(func) for buffer in nest.stored}
     return [position for position, param in enumerate(func.params) if param in stored]
 
 
@@ -45,17 +55,20 @@ def run_loops(func: tirx.PrimFunc, inputs: Mapping[int, Array]) -> list[Array]:
     """
     arrays: dict[Any, Array] = {func.params[position]: array for position, array in inputs.items()}
     for nest in nests_of(func):
-        buffer = nest.realize.block.body.buffer
-        if buffer not in arrays:
-            shape = tuple(int(extent) for extent in buffer.shape)
-            size = int(np.prod(shape)) * np.dtype(str(buffer.dtype)).itemsize
-            arrays[buffer] = np.full(size, FILL, np.uint8).view(str(buffer.dtype)).reshape(shape)
-        _run(nest, arrays)
+        for buffer in nest.stored:
+            if buffer not in arrays:
+                shape = tuple(int(extent) for extent in buffer.shape)
+                size = int(np.prod(shape)) * np.dtype(str(buffer.dtype)).itemsize
+                arrays[buffer] = np.full(size, FILL, np.uint8).view(str(buffer.dtype)).reshape(shape)
+        if _is_whole(nest):
+            _run(nest, arrays)
+        else:
+            run_steps(nest.loops, nest.realize, arrays)
     return [arrays[func.params[position]] for position in written_params(func)]
 
 
 def nests_of(func: tirx.PrimFunc) -> list[Nest]:
-    """The blocks of a kernel in the order in which they run, each storing one element a step."""
+    """The blocks of a kernel in the order in which they run."""
     root = func.body.block if isinstance(func.body, s_tir.SBlockRealize) else None
     if root is None:
         raise UnreadableError("it is no kernel of blocks")
@@ -68,16 +81,24 @@ def _nests(statement: tirx.Stmt, loops: tuple[tirx.For, ...]) -> Iterator[Nest]:
     elif isinstance(statement, tirx.SeqStmt):
         for part in statement.seq:
             yield from _nests(part, loops)
-    elif isinstance(statement, s_tir.SBlockRealize) and isinstance(statement.block.body, tirx.BufferStore):
+    elif isinstance(statement, s_tir.SBlockRealize):
         yield Nest(loops, statement)
     else:
         raise UnreadableError(f"a statement of type {type(statement).__name__}")
 
 
-def _run(nest: Nest, arrays: dict[Any, Array]) -> None:
+def _is_whole(nest: Nest) -> bool:
+    """Whether a block stores one element a step, in all steps, and reduces nothing but by what `_JOINS` has."""
     block, predicate = nest.realize.block, nest.realize.predicate
-    if not isinstance(predicate, tirx.IntImm) or not predicate.value:
-        raise UnreadableError("a block under a condition")
+    if not isinstance(block.body, tirx.BufferStore) or not isinstance(predicate, tirx.IntImm) or not predicate.value:
+        return False
+    if all(axis.iter_type == tirx.IterVar.DataPar for axis in block.iter_vars):
+        return True
+    return isinstance(block.init, tirx.BufferStore) and _reduction(block.body) is not None
+
+
+def _run(nest: Nest, arrays: dict[Any, Array]) -> None:
+    block = nest.realize.block
     axes = list(zip(block.iter_vars, nest.realize.iter_values, strict=True))
     summed = [v for axis, value in axes if axis.iter_type != tirx.IterVar.DataPar for v in _variables(value)]
     outer = [loop for loop in nest.loops if not any(loop.loop_var.same_as(v) for v in summed)]
@@ -103,10 +124,8 @@ def _run(nest: Nest, arrays: dict[Any, Array]) -> None:
     first = {loop.loop_var: np.asarray([int(loop.min)]) for loop in inner}
     start = places(first)
     store = block.body
-    if inner:
-        if block.init is None:
-            raise UnreadableError("a sum that begins nowhere")
-        join, term = _reduction(store)
+    if (reduction := _reduction(store)) is not None and inner:
+        join, term = reduction
         result = np.broadcast_to(value_of(block.init.value, start), [*sizes, 1])
         for step in _steps(inner, max(_ELEMENTS // max(int(np.prod(sizes)), 1), 1)):
             values = places(step)
@@ -129,14 +148,14 @@ def _steps(loops: Sequence[tirx.For], count: int) -> Iterator[dict[Any, Array]]:
         yield {loop.loop_var: int(loop.min) + each for loop, each in zip(loops, at, strict=True)}
 
 
-def _reduction(store: tirx.BufferStore) -> tuple[np.ufunc, Any]:
-    """How a block joins what it stores, and with what."""
+def _reduction(store: tirx.BufferStore) -> tuple[np.ufunc, Any] | None:
+    """How a block joins what it stores, and with what; None if by no operation that is known here."""
     join = _JOINS.get(type(store.value))
     if join is not None:
         for own, term in ((store.value.a, store.value.b), (store.value.b, store.value.a)):
             if isinstance(own, TensorLoad) and own.source.same_as(store.buffer):
                 return join, term
-    raise UnreadableError("a reduction of another kind than a sum or an extremum")
+    return None
 
 
 def _variables(expr: Any) -> list[tvm.ir.Var]:

@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm import relax
+from tvm import relax, tirx
 
 from edgetvm.operators.legalize import LEGALIZE
 
 
 def run_operator(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray], constants: int = 0) -> Any:
     """The result of ``build(*arguments)``: the last `constants` arguments are constants of the module."""
+    machine = relax.VirtualMachine(tvm.compile(_module(build, arguments, constants), "llvm"), tvm.cpu())
+    given = arguments[: len(arguments) - constants]
+    return machine["main"](*[tvm.runtime.tensor(argument) for argument in given]).numpy()
+
+
+def loops_of(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray]) -> tirx.PrimFunc:
+    """The kernel of ``build(*arguments)`` as no rule has touched it; all arguments are parameters."""
+    return next(f for f in _module(build, arguments, 0).functions.values() if isinstance(f, tirx.PrimFunc))
+
+
+def _module(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray], constants: int) -> tvm.IRModule:
     last = len(arguments) - constants
     params = [
         relax.Var(f"x{i}", relax.TensorType(argument.shape, str(argument.dtype)))
@@ -23,9 +34,7 @@ def run_operator(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarr
     builder = relax.BlockBuilder()
     with builder.function("main", params):
         builder.emit_func_output(builder.emit(build(*params, *fixed)))
-    module = relax.transform.LegalizeOps(LEGALIZE)(builder.get())
-    machine = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
-    return machine["main"](*[tvm.runtime.tensor(argument) for argument in arguments[:last]]).numpy()
+    return relax.transform.LegalizeOps(LEGALIZE)(builder.get())
 
 
 def attributes_of(build: Callable[..., tvm.ir.Call], arguments: Sequence[np.ndarray]) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
-from tvm import te, tirx
+from tvm import te, tirx, topi
 
+from edgetvm.operators.layer_norm import NORMAL_BITS, layer_norm
+from edgetvm.operators.softmax import powers, softmax
+from edgetvm.oracle import integer_layer_norm, integer_softmax
 from edgetvm.oracle.kernels import UnreadableError
 from edgetvm.oracle.loops import FILL, run_loops, written_params
 from edgetvm.schedule.concat_kernel import split_concat
+from tests.operators.run_operator import attributes_of, loops_of
 from tests.tune.layers import conv_layer
 
 
@@ -47,9 +53,37 @@ def test_what_a_part_of_a_concatenation_does_not_write_is_filled() -> None:
     assert got.view(np.uint8).tolist() == [[5, 6, FILL, FILL, FILL], [7, 8, FILL, FILL, FILL]]
 
 
-def test_other_reductions_are_refused() -> None:
-    x = te.placeholder((4, 4), "float32", name="x")
+def test_products_and_the_place_of_a_maximum_go_step_by_step() -> None:
+    x = te.placeholder((3, 4), "float32", name="x")
     k = te.reduce_axis((0, 4), name="k")
     product = te.comm_reducer(lambda a, b: a * b, lambda dtype: tirx.const(1, dtype), name="product")
-    with pytest.raises(UnreadableError):
-        run_loops(te.create_prim_func([x, te.compute((4,), lambda i: product(x[i, k], k))]), {0: np.ones((4, 4))})
+    func = te.create_prim_func([x, te.compute((3,), lambda r: product(x[r, k], k)), topi.argmax(x, axis=1)])
+    data = np.random.default_rng(0).standard_normal((3, 4)).astype("float32")
+    got = run_loops(func, {0: data})
+    np.testing.assert_allclose(got[0], data.astype(float).prod(1), rtol=1e-6)
+    np.testing.assert_array_equal(got[1], data.argmax(1))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_functions_of_rows_of_codes_are_those_of_the_interpreter(dtype: str) -> None:
+    bounds, rng = {"low": -128, "high": 127, "dtype": "int8"}, np.random.default_rng(2)
+    codes = rng.integers(-100, 101, (5, 7)).astype(dtype)
+    scaled = partial(softmax, multiplier=1 << 30, shift=52, zero_point=-128, **bounds)
+    normal = partial(layer_norm, fraction=7, epsilon=77, shift=NORMAL_BITS, **bounds)
+    factors = [np.full(7, 40, "int32"), np.full(7, 1 << (NORMAL_BITS - 1), "int64")]
+    for call, rest, meaning in (
+        (scaled, [powers(0.02, dtype).astype("int32")], integer_softmax.softmax),
+        (normal, factors, integer_layer_norm.layer_norm),
+    ):
+        arguments = [codes, *rest]
+        (got,) = run_loops(loops_of(call, arguments), dict(enumerate(arguments)))
+        assert len(np.unique(got)) > 5
+        np.testing.assert_array_equal(got, meaning(arguments, attributes_of(call, arguments)))
+
+
+def test_too_many_steps_are_refused() -> None:
+    x = te.placeholder((600, 600), "float32", name="x")
+    k = te.reduce_axis((0, 600), name="k")
+    product = te.comm_reducer(lambda a, b: a * b, lambda dtype: tirx.const(1, dtype), name="product")
+    with pytest.raises(UnreadableError, match="steps"):
+        run_loops(te.create_prim_func([x, te.compute((600,), lambda i: product(x[i, k], k))]), {0: np.ones((600, 600))})
