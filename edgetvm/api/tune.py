@@ -35,8 +35,12 @@ _FORM = "library"
 
 @dataclass(frozen=True)
 class TunedTask:
-    """A function that an inference calls `calls` times: what a call costs as the rules decide, and at best."""
+    """A function that an inference calls `calls` times: what a call costs as the rules decide, and at best.
 
+    `key` is its name in records, `kernel` that of a kernel that has it.
+    """
+
+    key: str
     kernel: str
     rule: str
     calls: int
@@ -130,7 +134,7 @@ def tune(
         search.run()
     found = choices(file.read(), place, [measurer.unit])
     tuned = [
-        TunedTask(task.kernel, task.rule, task.calls, cost_of(own).value, cost_of(best).value, best.decision)
+        TunedTask(task.key, task.kernel, task.rule, task.calls, cost_of(own).value, cost_of(best).value, best.decision)
         for task in tasks
         if task.key in found
         for own, best in [(found[task.key].own, found[task.key].best)]

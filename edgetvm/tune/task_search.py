@@ -1,7 +1,8 @@
 """The search for the best decision about one task.
 
-First the rule's own choice, then tiles in the order of predicted cost. Then neighbours of the best decisions so far, as
-a model ranks them that learns from what was measured; a space that small is gone through to its end.
+First the rule's own choice and what was best on another core, then tiles in the order of predicted cost. Then
+neighbours of the best decisions so far, as a model ranks them that learns from what was measured; a space that small
+is gone through to its end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class TaskSearch:
     """Proposes candidates, and is told what became of them; `seed` decides about what is left to chance.
 
     `hints` are decisions that were measured on other cores, with their cost as a multiple of the rule's own choice
-    there: the model learns from them before there is anything else.
+    there: the best is tried at once, and the model learns from them before there is anything else.
     """
 
     space: Space
@@ -87,10 +88,17 @@ class TaskSearch:
 
     def _pool(self) -> list[Decision]:
         """What could be tried, the most promising first."""
+        hinted = [decision for decision, ratio in self._elsewhere()[:1] if ratio < 1]
+        if not self.tried:
+            return [{}, *hinted]
         fresh = self._fresh()
-        if len(self.costs) + len(self.hints) < _FIRST:
-            return sorted(fresh, key=self.space.predicted)
-        return self._ranked(fresh)
+        few = len(self.costs) + len(self.hints) < _FIRST
+        ranked = sorted(fresh, key=self.space.predicted) if few else self._ranked(fresh)
+        return sorted(ranked, key=lambda decision: decision not in hinted)
+
+    def _elsewhere(self) -> list[tuple[Decision, float]]:
+        """What was measured on other cores, the best first."""
+        return sorted(self.hints, key=lambda pair: pair[1])
 
     def _fresh(self) -> list[Decision]:
         """What could be tried, in no order that means anything."""
@@ -99,7 +107,7 @@ class TaskSearch:
         space = self.space
         own = space.tiles({})
         parents = [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:_PARENTS]]
-        elsewhere = [decision for decision, _ in sorted(self.hints, key=lambda pair: pair[1])[:_PARENTS]]
+        elsewhere = [decision for decision, _ in self._elsewhere()[:_PARENTS]]
         near = [*elsewhere, *(other for parent in parents for other in space.neighbours(parent))]
         # The rule's own choice is one of its tiles: it is not measured twice.
         skipped = self.tried | {decision_text(tile) for tile in own[:1]}

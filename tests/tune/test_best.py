@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgetvm.errors import RecordsError
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
-from edgetvm.tune.best import TIME_UNITS, choices
+from edgetvm.tune.best import TIME_UNITS, choices, choices_within, cost_of
 from edgetvm.tune.record_file import RecordFile
-from edgetvm.tune.records import place_of
+from edgetvm.tune.records import Record, place_of
 from edgetvm.tune.text import read_text, write_text
 from edgetvm.tune.types import WRONG
 from edgetvm.tune.use import tuned_for
@@ -55,6 +57,49 @@ def test_other_places_do_not_count() -> None:
     for other in ({"core": "cortex-m7"}, {"tools": "edgetvm 0"}, {"optimize": "size"}, {"features": "dsp"}):
         place = replace(PLACE, **other)
         assert decision(record(place=place), record(decision=A, cost=1, place=place)) is None
+
+
+KERNELS = ("a" * 16, "b" * 16)
+
+
+def sized(kernel: str, decision: dict[str, int], cost: float, code_bytes: int) -> Record:
+    return replace(record(kernel, decision, cost), code_bytes=code_bytes)
+
+
+def test_within_a_limit_bytes_go_where_they_gain_most() -> None:
+    records = [
+        *(sized(kernel, {}, 100, 1000) for kernel in KERNELS),
+        *(sized(kernel, A, 50, 1300) for kernel in KERNELS),
+        *(sized(kernel, B, 90, 900) for kernel in KERNELS),
+    ]
+
+    def best(calls: int, room: int) -> list[dict[str, int]]:
+        within = choices_within(records, PLACE, TIME_UNITS, {KERNELS[0]: calls, KERNELS[1]: 2}, room)
+        return [dict(within[kernel].best.decision) for kernel in KERNELS]
+
+    assert best(1, 600) == best(9, 600) == [A, A]
+    assert best(1, 200) == [B, A] and best(9, 200) == [A, B]
+    assert best(1, 199) == [B, B] == best(1, -200)
+    assert choices_within(records, PLACE, TIME_UNITS, {}) == {}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(10, 200), st.integers(500, 1500)), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(10, 200), st.integers(500, 1500)), min_size=1, max_size=6),
+    st.integers(0, 1200),
+)
+def test_within_a_limit_nothing_is_slower_or_larger(
+    one: list[tuple[int, int]], other: list[tuple[int, int]], room: int
+) -> None:
+    records = [sized(kernel, {}, 100, 1000) for kernel in KERNELS]
+    for kernel, options in zip(KERNELS, (one, other), strict=True):
+        records += [sized(kernel, {"dsp_unrolled": n}, *option) for n, option in enumerate(options)]
+    free = choices(records, PLACE, TIME_UNITS)
+    within = choices_within(records, PLACE, TIME_UNITS, dict.fromkeys(KERNELS, 1), room)
+    assert sum(choice.best.code_bytes - 1000 for choice in within.values()) <= room
+    for kernel, choice in within.items():
+        assert cost_of(free[kernel].best).value <= cost_of(choice.best).value <= 100
 
 
 def test_text_is_sorted_and_comes_back(tmp_path: Path) -> None:

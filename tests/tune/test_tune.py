@@ -173,5 +173,8 @@ def test_what_another_core_found_is_tried_first() -> None:
     hints = of_other_cores([*records, record(decision=tiles[1], cost=1)], PLACE)
     assert hints[-1] == (tiles[-1], 0.6) and len(hints) == len(tiles) + 1
     search = TaskSearch(space, 0, hints)
+    assert [candidate.decision for candidate in search.propose(8)] == [{}, tiles[-1]]
     search.tell([record()])
     assert search.propose(1)[0].decision == tiles[-1]
+    worse = TaskSearch(space, 0, [(tiles[-1], 1.2)])
+    assert [candidate.decision for candidate in worse.propose(8)] == [{}]
