@@ -10,6 +10,7 @@ FORMATS = ("library", "object", "c")
 OPTIMIZE = ("size", "speed", "balanced")
 LIBCS = ("gnu", "musl")
 PRECISIONS = ("fp32", "fp16")
+MOST_THREADS = 64  # EDGETVM_MAX_THREADS
 
 
 def check_options(target: Target, form: str, optimize: str, libc: str | None) -> str | None:
@@ -27,6 +28,12 @@ def check_options(target: Target, form: str, optimize: str, libc: str | None) ->
     if libc is not None and not target.is_linux:
         raise TargetError(f"--libc {libc}: target {target.name} runs no Linux", "leave --libc out")
     return (libc or "gnu") if target.is_linux else None
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that the runtime does not have."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise DataError(f"--threads {threads}: a kernel has 1 to {MOST_THREADS} threads", None)
 
 
 def check_precision(target: Target, form: str, precision: str, quantize: str | None) -> None:

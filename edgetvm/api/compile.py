@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edgetvm.api.check_options import check_options, check_precision
+from edgetvm.api.check_options import check_options, check_precision, check_threads
 from edgetvm.api.max_drop import quantize_within
 from edgetvm.api.package import Package, load
 from edgetvm.api.progress import Progress
@@ -64,6 +64,7 @@ def compile(  # noqa: A001
     integer_io: bool = False,
     keep_dead_channels: bool = False,
     reference: bool = True,
+    threads: int = 1,
     records: str | Path | None = None,
     use_records: bool = True,
     name: str | None = None,
@@ -89,6 +90,7 @@ def compile(  # noqa: A001
     integer_io       inputs and outputs as quantized integers instead of float
     keep_dead_channels  compute also the channels of a quantized model that no input can change, or nothing reads
     reference        keep the model in the package, for `verify`
+    threads          on how many the package will mostly run, which records tell of; it runs on any number
     records          a file that `tune` wrote; default: ./edgetvm-records.sqlite if there is one, then those that ship
     use_records      False: whatever was tuned, rules decide
     name             prefix of all C names; default: the model file's name
@@ -99,6 +101,7 @@ def compile(  # noqa: A001
     model, output, shapes = Path(model), Path(output), shapes or {}
     chosen = target if isinstance(target, Target) else load_target(str(target))
     libc = check_options(chosen, format, optimize, libc)
+    check_threads(threads)
     check_precision(chosen, format, precision, quantize)
     if quantize is None and calibration is not None:
         raise DataError(f"--calibration {calibration} is for quantizing", f"give --quantize {SCHEMES[0]} too")
@@ -132,6 +135,7 @@ def compile(  # noqa: A001
         "require_integer": require_integer,
         "integer_io": integer_io,
         "keep_dead_channels": keep_dead_channels,
+        "threads": threads,
         "reference": reference,
     }
     stages = _Stages(progress)
@@ -183,7 +187,8 @@ def compile(  # noqa: A001
         small = [machine_for(kind, format, "size", Path(recipe) if recipe else None) for kind in kinds]
         if use_records:
             core, file = chosen.processor.name, Path(records) if records else None
-            tuned = tuned_for(core, machines, optimize, file)
+            for_threads = [replace(machine, threads=threads) for machine in machines]
+            tuned = tuned_for(core, for_threads, optimize, file)
             machines, small = list(tuned.machines), list(tuned_for(core, small, "size", file).machines)
             for line in tuned.notes:
                 if note is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from edgetvm.api.check_options import check_threads
 from edgetvm.api.progress import Progress
 from edgetvm.api.schedule_model import schedule_model, small_kernels
 from edgetvm.errors import DataError, TargetError
@@ -82,6 +83,7 @@ def tune(
     trials: int | None = None,
     objective: str = "latency",
     optimize: str = "balanced",
+    threads: int = 1,
     records: str | Path = DEFAULT_FILE,
     shapes: Mapping[str, Sequence[int]] | None = None,
     integer_io: bool = False,
@@ -94,6 +96,7 @@ def tune(
     minutes, trials  when to stop; without either, when nothing helps any more
     objective        "latency": time on this machine, cycles or instructions under emulation; "size": bytes of code
     optimize         the mode of `compile` that the records are for; "size" for the objective "size"
+    threads          on how many the kernels will run: more than 1 on this machine only, for `compile(threads=...)`
     records          the file that what is measured is added to, trial by trial; what it holds is not measured again
     shapes, integer_io  as for `compile`
     seed             decides about what is left to chance
@@ -103,6 +106,7 @@ def tune(
     """
     if objective not in OBJECTIVES:
         raise TargetError(f"--objective {objective}: choose from {', '.join(OBJECTIVES)}")
+    check_threads(threads)
     if (trials is not None and trials < 1) or (minutes is not None and minutes <= 0):
         raise DataError("there is no trial to make", "give --trials of 1 or more, --minutes of more than 0, or neither")
     say, path = log or (lambda _: None), Path(model)
@@ -112,6 +116,7 @@ def tune(
     xgboost()  # if it is missing, nothing is measured in vain
     by_size = objective == "size"
     machine = machine_for(chosen, _FORM, "size" if by_size else optimize)
+    machine = replace(machine, threads=1 if by_size else threads)
     place = place_of(chosen.processor.name, machine, "size" if by_size else optimize)
     file = RecordFile(Path(records))
     for line in [*file.notes, *unused(file.read(), [place], file.path.name)]:
@@ -127,10 +132,12 @@ def tune(
         scheduled.program, {name: kernel for name, kernel in scheduled.kernels[0].items() if name not in small}
     )
     with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
-        measurer = Measurer(Builder(machine, compiler), program_runner(chosen, Path(work)), place, by_size)
+        measurer = Measurer(
+            Builder(machine, compiler), program_runner(chosen, Path(work), machine.threads), place, by_size
+        )
         budget = Budget(trials, None if minutes is None else 60 * minutes)
         search = Search(measurer, file, say, budget, progress)
-        search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM)), seed)
+        search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM), machine.threads), seed)
         search.run()
     found = choices(file.read(), place, [measurer.unit])
     tuned = [

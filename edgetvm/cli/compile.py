@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from edgetvm import api
-from edgetvm.cli.arguments import Commands, add_command, add_quantization, add_shape
+from edgetvm.cli.arguments import Commands, add_command, add_quantization, add_shape, positive
 from edgetvm.cli.show import progress
 from edgetvm.cli.show_footprint import foreseen_rows, print_arena
 from edgetvm.cli.show_package import print_package
@@ -47,6 +47,13 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="C library of a Linux target: glibc 2.28 or newer (default), or static musl",
     )
     parser.add_argument("--recipe", metavar="FILE.toml", help="schedule numbers that replace the shipped ones")
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="use what was tuned for so many threads (default: 1); a package runs on any number",
+    )
     records = parser.add_mutually_exclusive_group()
     records.add_argument(
         "--records",
@@ -98,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             integer_io=arguments.integer_io,
             keep_dead_channels=arguments.keep_dead_channels,
             reference=not arguments.no_reference,
+            threads=arguments.threads,
             records=arguments.records,
             use_records=not arguments.no_records,
             name=arguments.name,

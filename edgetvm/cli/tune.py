@@ -37,6 +37,13 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--optimize", choices=api.OPTIMIZE, default="balanced", help="the mode of compile that the records are for"
     )
     parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="of the kernels, on this machine (default: 1); records are for compile --threads N",
+    )
+    parser.add_argument(
         "--records", metavar="FILE", default=api.DEFAULT_RECORDS, help="where to record (default: %(default)s)"
     )
     add_shape(parser)
@@ -71,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             trials=arguments.trials,
             objective=arguments.objective,
             optimize=arguments.optimize,
+            threads=arguments.threads,
             records=arguments.records,
             shapes=dict(arguments.shape),
             integer_io=arguments.integer_io,

@@ -14,6 +14,7 @@ from edgetvm.schedule.types import Decision, TileSize
 from edgetvm.target.tvm_target import llvm_features
 from edgetvm.target.types import Processor, Target
 
+_SEARCHES = ("search", "search_threads")
 FAMILY = {"x86_64": "x86", "aarch64": "arm-cpu", "arm": "arm-cpu", "thumb": "cortex-m", "c": "portable-c"}
 
 
@@ -196,6 +197,7 @@ class Machine:
     vcvtr: bool = False  # a float to the nearest integer, in a 32-bit register
     tile: TileSize | None = None  # of the kernel at hand, where its rule does not choose
     columns: int = 0  # of a panel of weights of the kernel at hand, where others read it too; 0 if it is free
+    threads: int = 1  # for which `decisions` are made; kernels run on any number
     # by `kernel_key`, for kernels whose rules do not decide everything themselves
     decisions: Mapping[str, Decision] = field(default_factory=dict, hash=False)
 
@@ -277,10 +279,14 @@ def load_recipe(path: Path, optimize: str = "balanced", *others: Path | None) ->
     return Recipe(**numbers)
 
 
-def alternatives(paths: Sequence[Path]) -> dict[str, tuple[int, ...]]:
-    """What a search may try instead of the numbers of these recipes, the last of which counts: their `search`."""
+def alternatives(paths: Sequence[Path], threads: int = 1) -> dict[str, tuple[int, ...]]:
+    """What a search may try instead of the numbers of these recipes, the last of which counts: their `search`, and
+    for several threads their `search_threads`.
+    """
     tables = {key: entry for path in paths for key, entry in _table(path).items()}
-    return {key: tuple(entry["search"]) for key, entry in tables.items() if "search" in entry}
+    lists = _SEARCHES if threads > 1 else _SEARCHES[:1]
+    found = {key: tuple(number for name in lists for number in entry.get(name, ())) for key, entry in tables.items()}
+    return {key: numbers for key, numbers in found.items() if numbers}
 
 
 def _numbers(path: Path, optimize: str) -> dict[str, int]:
@@ -302,14 +308,15 @@ def _table(path: Path) -> dict[str, dict[str, Any]]:
 def _check(path: Path, key: str, entry: object) -> None:
     if not isinstance(entry, dict) or not isinstance(entry.get("why"), str) or "value" not in entry:
         raise TargetError(f"recipe {path}: '{key}' needs an integer 'value' and a text 'why'")
-    unknown = sorted(set(entry) - {"value", "size", "speed", "search", "why"})
+    unknown = sorted(set(entry) - {"value", "size", "speed", "why", *_SEARCHES})
     if unknown:
         raise TargetError(f"recipe {path}: '{key}' has an unknown entry '{unknown[0]}'")
-    search = entry.get("search", [])
-    if not isinstance(search, list):
-        raise TargetError(f"recipe {path}: 'search' of '{key}' is no list of integers")
-    for number in search:
-        _check_number(path, key, number)
+    for name in _SEARCHES:
+        numbers = entry.get(name, [])
+        if not isinstance(numbers, list):
+            raise TargetError(f"recipe {path}: '{name}' of '{key}' is no list of integers")
+        for number in numbers:
+            _check_number(path, key, number)
 
 
 def _number(path: Path, key: str, entry: Mapping[str, Any], optimize: str) -> int:

@@ -81,11 +81,11 @@ def write_data(folder: Path, trials: Sequence[Trial]) -> Path:
     return source
 
 
-def write_request(folder: Path, rounds: int, *, bound: bool, digests: bool) -> None:
-    """What the harness reads: in how many `rounds` it times each trial, whether `bound` to a core, and whether it
-    writes `digests` instead of outputs where these are integers.
+def write_request(folder: Path, rounds: int, *, threads: int, bound: bool, digests: bool) -> None:
+    """What the harness reads: in how many `rounds` it times each trial, on how many `threads`, whether each is `bound`
+    to a core, and whether it writes `digests` instead of outputs where these are integers.
     """
-    (folder / "request.bin").write_bytes(struct.pack("<4IQ", MAGIC, rounds, bound, digests, _LEAST_NS))
+    (folder / "request.bin").write_bytes(struct.pack("<6IQ", MAGIC, rounds, threads, bound, digests, 0, _LEAST_NS))
 
 
 def written_bytes(trial: Trial, digests: bool) -> int:

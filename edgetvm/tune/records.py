@@ -15,8 +15,9 @@ from edgetvm.tune.types import OK, STATUSES, Cost, Outcome
 
 @dataclass(frozen=True)
 class Place:
-    """What a kernel was scheduled for. `features` are what rules know of the core, `tools` the versions of what
-    makes code, `optimize` the mode whose recipe holds where nothing was decided.
+    """What a kernel was scheduled for. `features` are what rules know of the core, and for how many threads if these
+    are several, `tools` the versions of what makes code, `optimize` the mode whose recipe holds where nothing was
+    decided.
     """
 
     core: str
@@ -53,6 +54,7 @@ def features_of(machine: Machine) -> str:
     """What a machine is for rules, in words."""
     facts = [f"vectors={machine.vector_bytes}x{machine.vector_registers}"]
     facts += [f"{name}={value}" for name in ("dot", "neon", "matrix") if (value := getattr(machine, name))]
+    facts += [f"threads={machine.threads}"] if machine.threads > 1 else []
     return " ".join([*facts, *(name for name in ("dsp", "helium", "vcvtr") if getattr(machine, name))])
 
 

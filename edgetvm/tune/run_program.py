@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 from edgetvm.codegen.processes import cores
-from edgetvm.errors import DoesNotFitError
+from edgetvm.errors import DoesNotFitError, TargetError
 from edgetvm.target.types import Target
 from edgetvm.tune.link_program import Linker, linker_for
 from edgetvm.tune.platform import Platform, platform_for
@@ -25,10 +25,11 @@ _LIMIT_S = 20.0  # without a line in the report
 
 @dataclass(frozen=True)
 class ProgramRunner:
-    """A runner on one platform."""
+    """A runner on one platform, whose kernels have so many threads."""
 
     platform: Platform
     linker: Linker
+    threads: int = 1
 
     @property
     def unit(self) -> str:
@@ -89,7 +90,7 @@ class _Share:
             left.sort(key=lambda number: -memory_bytes([self.trials[number]]))  # to blame is the largest
             return Ran(CRASHED, note=error.message)
         timed = platform.figure is None
-        write_request(work, self.rounds * timed, bound=timed, digests=False)
+        write_request(work, self.rounds * timed, threads=self.runner.threads, bound=timed, digests=False)
         results = Results(trials, work, platform.figure(program) if platform.figure else None)
         alive: float | None = None
 
@@ -108,7 +109,12 @@ class _Share:
         return Ran(CRASHED, note=said[-200:] or f"status {status}")
 
 
-def program_runner(target: Target, work: Path) -> ProgramRunner:
-    """A runner for a target whose shared objects lie in `work`."""
+def program_runner(target: Target, work: Path, threads: int = 1) -> ProgramRunner:
+    """A runner for a target whose shared objects lie in `work`. Raises TargetError where nothing has `threads`."""
     platform = platform_for(target)
-    return ProgramRunner(platform, linker_for(target, platform, work))
+    if threads > 1 and platform.figure is not None:
+        raise TargetError(
+            f"--threads {threads}: an emulator counts what one thread of {target.name} does",
+            "tune on a machine that executes its instructions",
+        )
+    return ProgramRunner(platform, linker_for(target, platform, work), threads)

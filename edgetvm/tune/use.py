@@ -6,13 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from edgetvm.errors import RecordsError
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.types import ScheduledKernel
-from edgetvm.tune.best import SIZE_UNIT, TIME_UNITS, choices
+from edgetvm.tune.best import SIZE_UNIT, TIME_UNITS, Choice, choices
 from edgetvm.tune.record_file import DEFAULT_FILE, RecordFile
 from edgetvm.tune.records import Place, Record, place_of
 from edgetvm.tune.text import read_text, shipped_file
@@ -48,19 +49,27 @@ def tuned_for(core: str, machines: Sequence[Machine], optimize: str, file: Path 
     path = file or Path(DEFAULT_FILE)
     own: list[Record] = []
     notes: list[str] = []
-    places = [place_of(core, machine, optimize) for machine in machines]
+    places = [_places(core, machine, optimize) for machine in machines]
     if path.is_file():
         opened = RecordFile(path)
-        own, notes = opened.read(), [*opened.notes, *unused(opened.read(), places, path.name)]
+        own = opened.read()
+        notes = [*opened.notes, *unused(own, [place for each in places for place in each], path.name)]
     shipped, units = shipped_records(core), units_of(optimize)
-    decided = [
-        replace(
-            machine, decisions={kernel: choice.best.decision for kernel, choice in best.items() if choice.best.decision}
-        )
-        for machine, place in zip(machines, places, strict=True)
-        for best in [choices(shipped, place, units) | choices(own, place, units)]
-    ]
+    decided = []
+    for machine, each in zip(machines, places, strict=True):
+        best: dict[str, Choice] = {}
+        for place, records in product(each, (shipped, own)):
+            best |= choices(records, place, units)
+        decisions = {kernel: choice.best.decision for kernel, choice in best.items() if choice.best.decision}
+        decided.append(replace(machine, decisions=decisions))
     return Tuned(decided, notes)
+
+
+def _places(core: str, machine: Machine, optimize: str) -> list[Place]:
+    """Where records are from that tell of a machine, the best last: those of its own number of threads."""
+    return [
+        place_of(core, replace(machine, threads=threads), optimize) for threads in dict.fromkeys((1, machine.threads))
+    ]
 
 
 def units_of(optimize: str) -> tuple[str, ...]:
@@ -75,10 +84,12 @@ def shipped_records(core: str) -> list[Record]:
 
 
 def unused(records: Sequence[Record], places: Sequence[Place], name: str) -> list[str]:
-    """A line for each other core, or other version of the tools, whose records are of no use here."""
-    cores, tools = {place.core for place in places}, {place.tools for place in places}
-    others = Counter(record.place.core for record in records if record.place.core not in cores)
-    others += Counter(
-        record.place.tools for record in records if record.place.core in cores and record.place.tools not in tools
-    )
+    """A line for each other core, version of the tools, or set of features, whose records are of no use here."""
+    others: Counter[str] = Counter()
+    for record in records:
+        for what in ("core", "tools", "features"):  # the first in which it differs
+            value = getattr(record.place, what)
+            if value not in {getattr(place, what) for place in places}:
+                others[value] += 1
+                break
     return [f"{name}: {count} records are of {what}, and not used" for what, count in others.items()]

@@ -15,7 +15,7 @@ enum { MAGIC = 0x4c495254, FILL = 0xA5, WARM_UP = 2 };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5 };
 
 typedef struct {
-    uint32_t magic, rounds, bound, digests;
+    uint32_t magic, rounds, threads, bound, digests, unused;
     uint64_t least_ns; /* that a timed row of calls takes */
 } trials_request;
 
@@ -150,7 +150,7 @@ static int start(void) {
     if (file < 0 || port_read(file, &request, sizeof request) != 0 || request.magic != MAGIC) {
         return BAD_REQUEST;
     }
-    if (port_threads(1, request.bound != 0) != 0) {
+    if (port_threads((int)request.threads, request.bound != 0) != 0) {
         return NO_THREADS;
     }
     memory = port_memory(0, trial_memory, TRIALS_ALIGN);
