@@ -32,6 +32,7 @@ from edgetvm.schedule.rules.helium_tile import helium_tile
 from edgetvm.schedule.rules.matrix_tile import matrix_tile
 from edgetvm.schedule.rules.neon_panels import neon_panels
 from edgetvm.schedule.rules.neon_tile import neon_tile
+from edgetvm.schedule.rules.neon_winograd import neon_winograd
 from edgetvm.schedule.rules.nibble_tile import nibble_tile
 from edgetvm.schedule.rules.plain_tile import plain_tile
 from edgetvm.schedule.rules.register_tile import register_tile
@@ -62,6 +63,7 @@ RULES: list[Rule] = [
     plain_tile,
     scalar_tile,
     neon_panels,
+    neon_winograd,
     neon_tile,
     functions_apart,
     winograd,

@@ -63,18 +63,22 @@ def _filled(data: np.ndarray, axis: int, size: int) -> np.ndarray:
 class WinogradPanels:
     """3x3 weights [3, 3, C, O] transformed for tiles of `outputs` x `outputs` and in panels of `block` columns.
 
-    ``[O / block, (outputs + 2)^2, C, block]``, O filled up with zeros. Computed in double precision.
+    ``[O / block, (outputs + 2)^2, C, block]``, O filled up with zeros. Computed in double precision, and made
+    ``2^places`` times as large in type `dtype`.
     """
 
     outputs: int
     block: int
+    dtype: str = "float32"
+    places: int = 0
 
     @property
     def label(self) -> str:
         """Tells this layout from others in a name."""
-        return f"winograd{self.outputs}_{self.block}"
+        return f"winograd{self.outputs}_{self.block}_{self.dtype}"
 
     def pack(self, data: np.ndarray) -> np.ndarray:
         """The array as the kernel reads it."""
         form = next(form for form in FORMS if form.outputs == self.outputs)
-        return Panels(self.block).pack(transform_weights(form, data).astype(data.dtype))
+        whole = transform_weights(form, data) * 2**self.places
+        return Panels(self.block).pack(whole.astype(self.dtype))

@@ -65,6 +65,8 @@ class Recipe:
     neon_narrow           instructions that narrow and store up to eight outputs
     neon_loads            loads of one unrolled body at most
     neon_tile             instructions that such a tile costs: loops and addresses
+    neon_winograd         instructions of exact Winograd, of a hundred of the direct convolution, at which its larger
+                          weights pay where NEON has no dot product; 0 for never
     depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
     helium_pixels         pixels of a tile of sums at most, on Helium
     helium_columns        channels of such a tile
@@ -144,6 +146,7 @@ class Recipe:
     neon_narrow: int = 0
     neon_loads: int = 0
     neon_tile: int = 0
+    neon_winograd: int = 0
     depthwise_pixels: int = 0
     helium_pixels: int = 0
     helium_columns: int = 0

@@ -36,6 +36,23 @@ class AllLeast(Layer):
         return [np.full_like(x, -128) for x in super().inputs()]
 
 
+class ExtremeTiles(Layer):
+    """The largest codes and weights once transformed for Winograd: tiles of -128 and 127 in turn, weights of -128."""
+
+    @property
+    def fill(self) -> int:
+        return 127 if self.seed else -128
+
+    def weights(self) -> np.ndarray:
+        return np.full_like(super().weights(), -128)
+
+    def inputs(self) -> list[np.ndarray]:
+        x, *others = super().inputs()
+        row, column = np.ogrid[: x.shape[1], : x.shape[2]]
+        turn = (row // 2 + column // 2 + self.seed) % 2
+        return [np.broadcast_to(np.where(turn, 127, -128)[..., np.newaxis], x.shape).astype(np.int8), *others]
+
+
 def check_layers(layers: list[Layer], rule: str, target: str, runner: str | None = None) -> None:
     """All in one program: their outputs are numpy's, and nothing outside of a tensor is touched.
 

@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from onnx import helper
 
 import edgetvm
 from edgetvm.schedule.recipe import Machine, machine_for
@@ -19,12 +18,12 @@ from edgetvm.schedule.rules.dsp_panels import DspWinogradPanels
 from edgetvm.schedule.rules.dsp_winograd_plan import DspWinogradPlan, plans_of
 from edgetvm.schedule.types import Tiles, TileSize
 from edgetvm.target.load import load_target
-from tests.passes.integer.qdq import Pair, Weights, write_model
 from tests.schedule.assembly import instructions
-from tests.schedule.exact_layers import check_layers, optimizing
+from tests.schedule.exact_layers import ExtremeTiles, check_layers, optimizing
 from tests.schedule.int8_layers import EPILOGUES, Layer
 from tests.schedule.kernels import Scheduled, schedule
 from tests.schedule.reference import Window
+from tests.schedule.residual_block import residual_block
 from tests.tools import require_tool
 
 TARGET = "cortex-m4"
@@ -32,23 +31,6 @@ RUNNER = "cortex-a7"  # has the same instructions, and an operating system under
 SAME = Window((3, 3), pads=(1, 1, 1, 1))
 UNEVEN = Window((3, 3), pads=(2, 0, 1, 2))
 INSIDE = Window((3, 3))
-
-
-class Extreme(Layer):
-    """The largest transformed codes and weights: tiles of -128 and 127 in turn, all weights -128."""
-
-    @property
-    def fill(self) -> int:
-        return 127 if self.seed else -128
-
-    def weights(self) -> np.ndarray:
-        return np.full_like(super().weights(), -128)
-
-    def inputs(self) -> list[np.ndarray]:
-        x, *others = super().inputs()
-        row, column = np.ogrid[: x.shape[1], : x.shape[2]]
-        turn = (row // 2 + column // 2 + self.seed) % 2
-        return [np.broadcast_to(np.where(turn, 127, -128)[..., np.newaxis], x.shape).astype(np.int8), *others]
 
 
 @contextmanager
@@ -92,7 +74,9 @@ def test_every_way_through_the_rule(choice: int, scratch: int) -> None:
 
 def test_extreme_operands() -> None:
     layers = [
-        Extreme((1, 6, 5, 64), 4, SAME, epilogue, seed=seed) for seed in (0, 1) for epilogue in ("none", "residual")
+        ExtremeTiles((1, 6, 5, 64), 4, SAME, epilogue, seed=seed)
+        for seed in (0, 1)
+        for epilogue in ("none", "residual")
     ]
     with planned(7, 1 << 14):
         check_layers(layers, "dsp_winograd", TARGET, RUNNER)
@@ -179,21 +163,7 @@ def test_panels_hold_transformed_weights() -> None:
 def test_a_residual_block(form: str, tmp_path: Path) -> None:
     """Against the interpreter on a Cortex-M4, zero points at both ends, the result over what is added."""
     require_tool("qemu-system-arm")
-    rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (16, 16, 3, 3)).astype(np.int8)
-    constants = {"w": Weights(weights, Pair(np.full(16, 0.01)))}
-    nodes = [
-        helper.make_node("Conv", ["x", "w"], ["first"], pads=[1, 1, 1, 1]),
-        helper.make_node("QuantizeLinear", ["first", "scale", "zero"], ["codes"]),
-        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["quantized"]),
-        helper.make_node("Conv", ["quantized", "w"], ["second"], pads=[1, 1, 1, 1]),
-        helper.make_node("QuantizeLinear", ["second", "scale", "zero"], ["more_codes"]),
-        helper.make_node("DequantizeLinear", ["more_codes", "scale", "zero"], ["more"]),
-        helper.make_node("Add", ["more", "x"], ["y"]),
-    ]
-    constants |= {"scale": np.float32(0.5), "zero": np.int8(127)}
-    shape = [1, 16, 13, 11]
-    model = write_model(tmp_path / "m.onnx", {"x": (shape, Pair(0.1, -128))}, nodes, {"y": Pair(0.5, 0)}, constants)
+    model = residual_block(tmp_path, (13, 11))
     options = {"format": form, "optimize": "speed", "integer_io": True}
     package = edgetvm.compile(model, "qemu-mps2-an386", tmp_path / "package", **options)
     assert [kernel["rule"] for kernel in package.manifest["kernels"]].count("dsp_winograd") == 2

@@ -18,10 +18,9 @@ from edgetvm.schedule.rules.dsp_panels import GROUP, DspWinogradPanels
 from edgetvm.schedule.rules.dsp_plan import WORD_BYTES, Tile
 from edgetvm.schedule.rules.dsp_words import PAIR, has_quads
 from edgetvm.schedule.rules.winograd_grid import TileGrid
-from edgetvm.schedule.rules.winograd_transform import F2, TAPS
+from edgetvm.schedule.rules.winograd_numbers import is_exact
+from edgetvm.schedule.rules.winograd_transform import F2
 from edgetvm.schedule.types import Tiles, TileSize, pick
-
-CODE = 128  # the largest absolute value of a code
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,6 @@ class DspWinogradPlan(TileGrid):
         """The transformed weights as a parameter."""
         words = self.form.products * self.steps * self.kernel.channels
         return tirx.decl_buffer((words,), "int32", name=self.kernel.w.name)
-
-
-def is_exact(kernel: DotKernel) -> bool:
-    """Whether nothing overflows: transformed codes and weights in 16 bits, in 32 bits all sums of a tile's sums.
-
-    A transform adds up four codes. Four times ``G g G^T`` is at most the sum of nine weights. A pixel is the sum of
-    nine positions.
-    """
-    product = 4 * CODE * TAPS**2 * CODE * kernel.depth
-    return TAPS**2 * product < 1 << 31
 
 
 def choose_plan(kernel: DotKernel, machine: Machine) -> tuple[DspWinogradPlan, Tiles] | None:

@@ -1,4 +1,4 @@
-"""Channels of float32 in vectors, for Winograd's tiles."""
+"""Channels in vectors, for Winograd's tiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.winograd_code import algebra
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
-from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store, vector_type
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def channel_pieces(plan: WinogradPlan) -> list[Channels]:
 
 
 @dataclass(frozen=True)
-class FloatCells:
+class ChannelCells:
     """One vector a pixel. Tiles are ``[position][tile][channel]``, `plan.tile_pitch` elements a position."""
 
     code: Code
@@ -47,10 +47,12 @@ class FloatCells:
         return self.plan.lanes
 
     def read(self, at: Offset, lanes: int) -> list[tirx.Expr]:
-        return [self.code.let("d", load(self.image, at, lanes))]
+        pixel, element = load(self.image, at, lanes), self.plan.numbers.element
+        narrow = str(self.image.dtype) != element
+        return [self.code.let("d", tirx.Cast(vector_type(element, lanes), pixel) if narrow else pixel)]
 
     def outside(self, lanes: int) -> list[tirx.Expr]:
-        return [constant(0.0, "float32", lanes)]
+        return [constant(self.plan.border.fill, self.plan.numbers.element, lanes)]
 
     def transform(self, values: Sequence[tirx.Expr]) -> list[tirx.Expr]:
         return self.plan.form.input(algebra(self.code), values)

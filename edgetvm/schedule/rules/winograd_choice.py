@@ -11,6 +11,7 @@ from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES, matrix_plan
 from edgetvm.schedule.rules.winograd_block import block_sizes, step_cost
+from edgetvm.schedule.rules.winograd_numbers import FLOATS, Numbers
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import FORMS, TAPS, Winograd
 from edgetvm.schedule.types import Tiles, TileSize, pick
@@ -33,14 +34,14 @@ def choose_plan(kernel: DotKernel, machine: Machine) -> tuple[WinogradPlan, Tile
     return plans[pick(tiles, machine.tile)], tiles
 
 
-def plans_of(kernel: DotKernel, form: Winograd, machine: Machine) -> list[WinogradPlan]:
+def plans_of(kernel: DotKernel, form: Winograd, machine: Machine, numbers: Numbers = FLOATS) -> list[WinogradPlan]:
     """Every block of sums that the registers hold, in bands large enough to share weights, within the scratch.
 
     Weights that no cache keeps are read again for every band: for them also in the largest bands.
     """
     plans: list[WinogradPlan] = []
-    for rows, vectors in block_sizes(kernel.channels, machine):
-        plan = WinogradPlan(kernel, form, 1, 1, machine, rows, vectors)
+    for rows, vectors in block_sizes(kernel.channels, machine, numbers):
+        plan = WinogradPlan(kernel, form, 1, 1, machine, rows, vectors, numbers)
         plans.append(_within(plan, machine.recipe.winograd_tiles))
         if _memory_cost(_weight_bytes(plan), machine):
             plans.append(_within(plan, plan.tile_rows * plan.tile_columns))
@@ -112,7 +113,7 @@ def _beside(computed: float, moved: float, machine: Machine) -> float:
 
 
 def _weight_bytes(plan: WinogradPlan) -> int:
-    return FLOAT_BYTES * plan.form.products * plan.kernel.depth * plan.panels * plan.columns
+    return plan.numbers.element_bytes * plan.form.products * plan.kernel.depth * plan.panels * plan.columns
 
 
 def _memory_cost(weights: int, machine: Machine) -> float:

@@ -11,11 +11,12 @@ from tvm import tirx
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Place, Rows
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.float_epilogue import FloatEpilogue
+from edgetvm.schedule.rules.neon_instructions import Neon
 from edgetvm.schedule.rules.winograd_code import algebra, where
 from edgetvm.schedule.rules.winograd_grid import TileGrid
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
 from edgetvm.schedule.rules.winograd_transform import Algebra
-from edgetvm.schedule.rules.write_code import Code, Offset, load, number, piece, store
+from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, number, piece, store
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,16 @@ class OutputWriter:
     def _finish(self, channel: Offset, outputs: int) -> Callable[[tirx.Expr, Place], None]:
         """What writes a pixel of so many channels: on vectors, or where the epilogue has no such form, in a loop."""
         code, kernel, lanes = self.code, self.plan.kernel, self.plan.lanes
+        machine, numbers = self.plan.machine, self.plan.numbers
         if can_lift(kernel.value):
-            widths = tuple(width for width in (16, 8, 4, 2, 1) if width <= lanes)
-            epilogue = ChannelEpilogue(code, kernel, self.rows, widths, None, {})
+            # NEON's epilogue of integers is in fours.
+            neon = Neon(machine.neon) if numbers.places and machine.neon else None
+            widths = tuple(width for width in ((8, 4, 1) if neon else (16, 8, 4, 2, 1)) if width <= lanes)
+            epilogue = ChannelEpilogue(code, kernel, self.rows, widths, neon, {})
 
             def write(value: tirx.Expr, place: Place) -> None:
-                pixel = code.let("p", value)
+                back = constant(numbers.places, numbers.total, lanes)
+                pixel = code.let("p", tirx.RShift(value, back) if numbers.places else value)
                 epilogue.write(lambda first, count: piece([pixel], first, count), place, channel, outputs, biased=False)
 
             return write

@@ -8,8 +8,8 @@ from tvm import tirx
 
 from edgetvm.schedule.packing import WinogradPanels
 from edgetvm.schedule.recipe import Machine
-from edgetvm.schedule.rules.matrix_plan import FLOAT_BYTES
 from edgetvm.schedule.rules.winograd_grid import TileGrid
+from edgetvm.schedule.rules.winograd_numbers import FLOATS, Numbers
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,17 @@ class WinogradPlan(TileGrid):
 
     rows     tiles of a block of products, whose sums are in registers
     vectors  of `lanes` output channels beside them
+    numbers  what tiles and sums are made of
     """
 
     machine: Machine
     rows: int
     vectors: int
+    numbers: Numbers = FLOATS
 
     @property
     def lanes(self) -> int:
-        return self.machine.lanes(FLOAT_BYTES)
+        return self.machine.lanes(self.numbers.element_bytes)
 
     @property
     def columns(self) -> int:
@@ -43,7 +45,7 @@ class WinogradPlan(TileGrid):
         return -(-self.tiles // self.rows)
 
     @property
-    def strip_floats(self) -> int:
+    def strip_elements(self) -> int:
         """A span of tiles, transformed along the columns, of one vector of channels."""
         return self.form.side * self.width * self.lanes
 
@@ -60,17 +62,17 @@ class WinogradPlan(TileGrid):
     @property
     def scratch_bytes(self) -> int:
         """Bytes of everything that a band keeps in memory."""
-        pitches = self.tile_pitch + self.sum_pitch
-        return FLOAT_BYTES * (self.strip_floats + self.form.products * pitches)
+        tiles, sums = (self.form.products * pitch for pitch in (self.tile_pitch, self.sum_pitch))
+        return self.numbers.element_bytes * (self.strip_elements + tiles) + self.numbers.total_bytes * sums
 
     @property
     def packing(self) -> WinogradPanels:
-        return WinogradPanels(self.form.outputs, self.columns)
+        return WinogradPanels(self.form.outputs, self.columns, self.numbers.element, self.numbers.places)
 
     def packed(self) -> tirx.Buffer:
         """The transformed weights as a parameter."""
         shape = (self.panels, self.form.products, self.kernel.depth, self.columns)
-        return tirx.decl_buffer(shape, "float32", name=self.kernel.w.name)
+        return tirx.decl_buffer(shape, self.numbers.element, name=self.kernel.w.name)
 
     @property
     def multiply_adds(self) -> int:
@@ -86,6 +88,6 @@ class WinogradPlan(TileGrid):
         enough = self.kernel.extents[0] * self.bands >= recipe.winograd_bands
         if enough and self.scratch_bytes <= recipe.thread_stack_bytes:
             return "bands"
-        panel_bytes = FLOAT_BYTES * max(self.form.products * self.sum_pitch, self.strip_floats)
-        small = panel_bytes <= recipe.thread_stack_bytes
+        sums = self.numbers.total_bytes * self.form.products * self.sum_pitch
+        small = max(sums, self.numbers.element_bytes * self.strip_elements) <= recipe.thread_stack_bytes
         return "panels" if self.panels > 1 and small else None
