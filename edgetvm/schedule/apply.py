@@ -90,19 +90,17 @@ def schedule_module(
 
 def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
     """Schedule one PrimFunc by the first rule that fits; stage by stage or part by part if it has several."""
-    return replace(_schedule_parts(scalars_as_rows(func), machine, constants), llvm_level=machine.recipe.llvm_level)
-
-
-def _schedule_parts(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
+    func = scalars_as_rows(func)
     if STAGES in func.attrs:
-        return schedule_rows(func, machine, constants, schedule_kernel)
+        rows = schedule_rows(func, machine, constants, schedule_kernel)
+        return replace(rows, llvm_level=machine.recipe.llvm_level)
     if parts := split_concat(func):
         kernels = [schedule_kernel(part, machine, constants_of(func, part, constants)) for part in parts]
         return join_parts(func, parts, kernels)
     machine, decision = decided(machine, func)
     kernel = _first_that_fits(func, machine, constants)
     task = Task(func, constants, kernel.rule, kernel.tiles, decision)
-    return replace(kernel, tasks=(task,))
+    return replace(kernel, tasks=(task,), llvm_level=machine.recipe.llvm_level)
 
 
 def _first_that_fits(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:

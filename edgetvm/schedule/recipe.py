@@ -22,6 +22,7 @@ FAMILY = {"x86_64": "x86", "aarch64": "arm-cpu", "arm": "arm-cpu", "thumb": "cor
 class Recipe:
     """What the rules of one family are given. Numbers of 0 by default are of kernels that not every family has.
 
+    vector_bytes          bytes of a vector at most; 0 for as many as a register has
     scalar_accumulators   accumulators of a tile where there are no vectors
     spare_registers       vector registers kept free of accumulators
     least_accumulators    accumulators that hide the latency of multiply-add; fewer cost idle cycles
@@ -113,6 +114,7 @@ class Recipe:
     register_steps: int
     register_epilogue: int
     register_overhead: int
+    vector_bytes: int = 0
     register_vectors: int = 0
     max_vectors: int = 0
     thread_stack_bytes: int = 0
@@ -205,8 +207,9 @@ class Machine:
     decisions: Mapping[str, Decision] = field(default_factory=dict, hash=False)
 
     def lanes(self, element_bytes: int) -> int:
-        """Elements of one vector register; 1 without any."""
-        return max(self.vector_bytes // element_bytes, 1)
+        """Elements of one vector; 1 without any."""
+        widest = self.vector_bytes
+        return max(min(widest, self.recipe.vector_bytes or widest) // element_bytes, 1)
 
 
 def machine_for(target: Target, form: str, optimize: str = "balanced", own: Path | None = None) -> Machine:

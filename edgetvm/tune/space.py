@@ -34,10 +34,10 @@ class Space:
     def moves(self) -> dict[str, list[int]]:
         """The numbers that matter to this task, each with the values that do, the recipe's own among them."""
         found: dict[str, list[int]] = {}
-        own = tvm_ffi.structural_hash(self.scheduled({}).func)
+        own = _code_of(self.scheduled({}))
         for name, values in self.alternatives.items():
             default = getattr(self.machine.recipe, name)
-            other = [value for value in values if value != default and self._differs(name, value, own)]
+            other = [v for v in values if v != default and _code_of(self.scheduled({name: v})) != own]
             if other:
                 found[name] = [default, *other]
         return found
@@ -56,7 +56,7 @@ class Space:
         if key not in self._written:
             machine = apply_decision(self.machine, decision)
             kernel = schedule_kernel(self.task.func, machine, self.task.constants)
-            self._written[key] = hash((tvm_ffi.structural_hash(kernel.func), *map(_label, kernel.packing.items())))
+            self._written[key] = _code_of(kernel)
         return self._written[key]
 
     def predicted(self, decision: Decision) -> float:
@@ -90,11 +90,14 @@ class Space:
         shape = [tile.get(name, 0) for name in TILE_NAMES]
         return [self.predicted(decision), shape[0] * shape[1], *shape, *numbers]
 
-    def _differs(self, name: str, value: int, own: int) -> bool:
-        return bool(tvm_ffi.structural_hash(self.scheduled({name: value}).func) != own)
-
 
 TILE_NAMES = tuple(f"{_TILE}{field.name}" for field in fields(TileSize))
+
+
+def _code_of(kernel: ScheduledKernel) -> int:
+    """A number for the code of a kernel, equal for equal code."""
+    loops = tvm_ffi.structural_hash(kernel.func)
+    return hash((loops, kernel.llvm_level, *map(_label, kernel.packing.items())))
 
 
 def _label(entry: tuple[int, Packing]) -> tuple[int, str]:

@@ -13,6 +13,7 @@ import edgetvm
 from edgetvm import api
 from edgetvm.errors import DataError, EdgeTVMError, TargetError
 from edgetvm.schedule.apply import schedule_kernel
+from edgetvm.schedule.kernel_key import kernel_key
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
 from edgetvm.tune import run_program, task_search
@@ -157,6 +158,18 @@ def test_a_search_finds_the_number_that_helps_and_ends() -> None:
     assert [decision for decision, _ in search.costs] == [
         decision for decision, _ in searched(task, {"dsp_unrolled 128": -20.0}, 400).costs
     ]
+
+
+def test_how_far_llvm_optimizes_is_decided_for_one_kernel() -> None:
+    func, constants = conv_layer()
+    machine = machine_for(load_target("host"), "library")
+    key = kernel_key(func)
+    space = Space(TuningTask(key, "layer", func, constants, "dot_tile", 1), machine, {"llvm_level": (1, 2)})
+    assert space.moves == {"llvm_level": [0, 1, 2]}
+    assert space.written({}) != space.written({"llvm_level": 1})
+    decided = replace(machine, decisions={key: {"llvm_level": 1}})
+    assert schedule_kernel(func, decided, constants).llvm_level == 1
+    assert schedule_kernel(conv_layer(size=7)[0], decided, constants).llvm_level == 0
 
 
 def test_what_another_core_found_is_tried_first() -> None:

@@ -77,7 +77,7 @@ class DotWriter:
     def _copy(self, image: Offset, first: Offset, band: int) -> tirx.Buffer:
         """The rows that one band reads, as this kernel wants them."""
         code, plan, kernel = self.code, self.plan, self.plan.kernel
-        source, lanes = self.rows.of(kernel.x.buffer), plan.machine.vector_bytes
+        source, lanes = self.rows.of(kernel.x.buffer), plan.machine.lanes(1)
         flip = plan.instruction.offset != 0
         scratch = code.array("rows", plan.scratch_bytes(band), "int8", "global")
         if plan.by_image:

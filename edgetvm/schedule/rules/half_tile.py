@@ -26,7 +26,9 @@ def half_tile(sch: Schedule, machine: Machine, constants: Constants) -> Loops | 
     if kernel is None or kernel.out.channel != 1 or (kernel.border is not None and kernel.border.fill != 0):
         return None
     # The plan counts numbers of four bytes: vectors twice as wide hold as many as there are halves in one.
-    return write_loops(sch, kernel, matrix_plan(kernel, replace(machine, vector_bytes=2 * machine.vector_bytes)))
+    recipe = replace(machine.recipe, vector_bytes=2 * machine.recipe.vector_bytes)
+    twice = replace(machine, vector_bytes=2 * machine.vector_bytes, recipe=recipe)
+    return write_loops(sch, kernel, matrix_plan(kernel, twice))
 
 
 def half_factors(main: s_tir.SBlock) -> tuple[TensorLoad, TensorLoad] | None:

@@ -104,7 +104,7 @@ def _lanes(channels: int, machine: Machine) -> int:
     """Half of a vector of 64 bytes where few channels are whole halves: processors issue two such at once."""
     lanes = machine.lanes(FLOAT_BYTES)
     few = channels < machine.recipe.half_vectors * lanes and channels % lanes
-    return lanes // 2 if machine.vector_bytes == 64 and few and channels % (lanes // 2) == 0 else lanes
+    return lanes // 2 if machine.lanes(1) == 64 and few and channels % (lanes // 2) == 0 else lanes
 
 
 def vector_lengths(channels: int, lanes: int) -> list[int]:

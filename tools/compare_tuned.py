@@ -1,0 +1,129 @@
+"""What tuning gains on this machine: packages with and without records, timed in turn.
+
+    python tools/compare_tuned.py --records FILE [--models ic01,vww01] [--kinds float,int8] [--threads 1] [--starts 3]
+        [--rounds 15] [--seconds 0.05] [--quantized DIR]
+
+Both packages of a model have a process of their own and take turns, as the engines of compare_peers.py do; they are
+started anew `--starts` times, since where memory comes to lie makes a difference of its own. A ratio is tuned / untuned
+of the same round: the median of all rounds and its 95 % interval. A model is slower or faster where 1 is outside of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from compare_peers import Times, Worker, amount, print_machine, take_turns
+from compare_peers_models import TARGET, Unavailable, float_model, load_inputs, our_int8
+
+import edgetvm
+from edgetvm.tune.judge import cost_of
+from edgetvm.tune.types import Cost
+
+MODELS = "ic01,vww01,mobilenet_v1_025,squeezenet1_1"
+KINDS = "float,int8"
+UNTUNED, TUNED = "untuned", "tuned"
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How often and how long both run."""
+
+    threads: int
+    starts: int
+    rounds: int
+    seconds: float
+
+
+def packages(model: Path, records: Path, folder: Path) -> dict[str, Path]:
+    """The package of a model without records and with them."""
+    return {
+        name: edgetvm.compile(model, TARGET, folder / name, name="model", use_records=used, records=file).path
+        for name, used, file in ((UNTUNED, False, None), (TUNED, True, records))
+    }
+
+
+def compare(files: dict[str, Path], inputs: Path, turns: Turns) -> tuple[dict[str, float], Cost]:
+    """Microseconds of each package, and the ratio with its interval. Raises Unavailable where one does not run."""
+    runs: list[dict[str, Times]] = []
+    for _ in range(turns.starts):
+        workers: dict[str, Worker] = {}
+        missing: dict[str, str] = {}
+        try:
+            for name, file in files.items():
+                workers[name] = Worker("ours", file, turns.threads, inputs)
+            runs.append(take_turns(workers, missing, turns.rounds, turns.seconds))
+        finally:
+            for worker in workers.values():
+                worker.close()
+        for name, reason in missing.items():
+            raise Unavailable(f"{name}: {reason}")
+    times = {name: [us for run in runs for us in run[name].medians] for name in files}
+    ratios = [tuned / own for tuned, own in zip(times[TUNED], times[UNTUNED], strict=True)]
+    return {name: statistics.median(own) for name, own in times.items()}, cost_of(ratios, "tuned / untuned")
+
+
+def verdict(ratio: Cost) -> str:
+    """Whether tuning made a difference."""
+    return "slower" if ratio.low > 1 else "faster" if ratio.high < 1 else "equal"
+
+
+def geometric_mean(ratios: list[Cost]) -> Cost:
+    """Of independent ratios, with the interval that theirs give."""
+    middle = statistics.fmean(math.log(ratio.value) for ratio in ratios)
+    spread = math.hypot(*(math.log(ratio.high / ratio.low) / 2 for ratio in ratios)) / len(ratios)
+    return Cost(math.exp(middle), math.exp(middle - spread), math.exp(middle + spread), ratios[0].unit)
+
+
+def print_row(name: str, times: dict[str, float], ratio: Cost) -> None:
+    """One line of the table."""
+    cells = [amount(times[kind]) if times else "" for kind in (UNTUNED, TUNED)]
+    cells += [f"{ratio.value:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}", verdict(ratio)]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Print one Markdown table; exit with 1 where a model is slower."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=Path, required=True)
+    parser.add_argument("--models", default=MODELS)
+    parser.add_argument("--kinds", default=KINDS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=15, help="of a start")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of one turn of one package")
+    parser.add_argument("--quantized", type=Path, help="a folder of NAME.onnx as edgetvm.quantize writes them")
+    given = parser.parse_args()
+    turns = Turns(given.threads, given.starts, given.rounds, given.seconds)
+    print_machine()
+    print(f"\nThreads: {given.threads}; {given.starts} starts of {given.rounds} rounds.\n")
+    print(f"| model | untuned us | tuned us | tuned / untuned | 95 % interval | |\n|{' --- |' * 6}")
+    ratios = []
+    for model in given.models.split(","):
+        for kind in given.kinds.split(","):
+            with tempfile.TemporaryDirectory(prefix="edgetvm-tuned-") as name:
+                folder = Path(name)
+                np.savez(inputs := folder / "inputs.npz", **load_inputs(model))
+                try:
+                    source = our_int8(model, given.quantized) if kind == "int8" else float_model(model)
+                    times, ratio = compare(packages(source, given.records, folder), inputs, turns)
+                except Unavailable as error:
+                    print(f"{model} {kind}: {error}", file=sys.stderr, flush=True)
+                    continue
+            print_row(f"{model} {kind}", times, ratio)
+            ratios.append(ratio)
+    if not ratios:
+        sys.exit(1)
+    print_row("geometric mean", {}, geometric_mean(ratios))
+    if any(verdict(ratio) == "slower" for ratio in ratios):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
