@@ -25,6 +25,7 @@ from edgetvm.tune.cost_model import xgboost
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import DEFAULT_FILE, RecordFile
 from edgetvm.tune.records import place_of
+from edgetvm.tune.room import in_room
 from edgetvm.tune.run_program import program_runner
 from edgetvm.tune.search import Point, Search
 from edgetvm.tune.tasks import collect_tasks
@@ -93,7 +94,8 @@ def tune(
 ) -> TuneReport:
     """Search for better decisions than the rules' own about the kernels of a model, float or quantized.
 
-    minutes, trials  when to stop; without either, when nothing helps any more
+    minutes, trials  when to stop: after so many minutes, or candidates, of which earlier runs may have recorded some;
+                     without either, when nothing helps any more
     objective        "latency": time on this machine, cycles or instructions under emulation; "size": bytes of code
     optimize         the mode of `compile` that the records are for; "size" for the objective "size"
     threads          on how many the kernels will run: more than 1 on this machine only, for `compile(threads=...)`
@@ -131,7 +133,7 @@ def tune(
     tasks = collect_tasks(
         scheduled.program, {name: kernel for name, kernel in scheduled.kernels[0].items() if name not in small}
     )
-    with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work:
+    with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work, in_room(Path(work)):
         measurer = Measurer(
             Builder(machine, compiler), program_runner(chosen, Path(work), machine.threads), place, by_size
         )

@@ -73,10 +73,8 @@ def _explain(error: Exception) -> None:
     if isinstance(error, EdgeTVMError):
         message, hint = error.message, error.hint
     elif isinstance(error, OSError) and error.errno in _NO_ROOM:
-        message, hint = (
-            f"no room for {error.filename or 'a file'}: {error.strerror}",
-            "TMPDIR names the folder of temporary files",
-        )
+        message = f"no room for {error.filename or 'a file'}: {error.strerror}"
+        hint = "TMPDIR names the folder of temporary files"
     else:
         what = " ".join(str(error).split())[:300]
         message = f"unexpected {type(error).__name__}: {what}" if what else f"unexpected {type(error).__name__}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from edgetvm import api
 from edgetvm.api.tune import TuneReport
 from edgetvm.cli.arguments import Commands, add_command, add_json, add_shape, positive
 from edgetvm.cli.show import print_json, print_table, progress
+from edgetvm.errors import OutputError
 
 
 def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -29,7 +31,9 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--minutes", metavar="M", type=minutes, help="stop after so many minutes")
-    limit.add_argument("--trials", metavar="N", type=positive, help="stop after so many candidates")
+    limit.add_argument(
+        "--trials", metavar="N", type=positive, help="stop after so many candidates, recorded ones included"
+    )
     parser.add_argument(
         "--objective", choices=api.OBJECTIVES, default="latency", help="what the kernels should take little of"
     )
@@ -67,25 +71,26 @@ def minutes(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tune and say what was found."""
-    with (
-        Path(arguments.log).open("a", encoding="utf-8") if arguments.log else nullcontext() as log,
-        progress("tune") as step,
-    ):
-        report = api.tune(
-            arguments.model,
-            arguments.target,
-            minutes=arguments.minutes,
-            trials=arguments.trials,
-            objective=arguments.objective,
-            optimize=arguments.optimize,
-            threads=arguments.threads,
-            records=arguments.records,
-            shapes=dict(arguments.shape),
-            integer_io=arguments.integer_io,
-            seed=arguments.seed,
-            log=lambda line: print(line, file=log or sys.stderr, flush=True),
-            progress=step,
-        )
+    with _log(arguments.log) as log, progress("tune") as step:
+        try:
+            report = api.tune(
+                arguments.model,
+                arguments.target,
+                minutes=arguments.minutes,
+                trials=arguments.trials,
+                objective=arguments.objective,
+                optimize=arguments.optimize,
+                threads=arguments.threads,
+                records=arguments.records,
+                shapes=dict(arguments.shape),
+                integer_io=arguments.integer_io,
+                seed=arguments.seed,
+                log=lambda line: print(line, file=log, flush=True),
+                progress=step,
+            )
+        except KeyboardInterrupt as stop:
+            on = f"{arguments.records} has what was measured, the same command goes on from there"
+            raise KeyboardInterrupt(on) from stop
     if arguments.json:
         print_json(report.to_json())
         return 0
@@ -106,6 +111,16 @@ def run(arguments: argparse.Namespace) -> int:
         ],
     )
     return 0
+
+
+def _log(path: str | None) -> AbstractContextManager[TextIO]:
+    """Where lines go. Raises OutputError for a file that cannot be opened."""
+    if path is None:
+        return nullcontext(sys.stderr)
+    try:
+        return Path(path).open("a", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"log {path} cannot be opened: {error.strerror}") from error
 
 
 def _ratio(report: TuneReport) -> str:

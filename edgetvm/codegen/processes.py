@@ -6,6 +6,7 @@ function that another process has written than to compile it. A copy of this pro
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -26,21 +27,22 @@ def share_out(count: int, work: Callable[[int], None], processes: int | None = N
     """Call `work` once with each number below `count`, in `processes` at a time, by default one a core.
 
     What `work` changes in memory is lost: its results are files. Raises the EdgeTVMError of the least number for which
-    there was one, and ToolError when a process was killed.
+    there was one, and ToolError when a process was killed, or could not write: LLVM ends the one in which it cannot.
     """
-    wanted = cores() if processes is None else processes
+    wanted = min(cores() if processes is None else processes, count)
     with tempfile.TemporaryDirectory(prefix="edgetvm-") as name:
         folder, parent = Path(name), os.getpid()
         (folder / "numbers").write_bytes(b"".join(i.to_bytes(_INDEX_BYTES) for i in range(count)))
         with (folder / "numbers").open("rb", buffering=0) as numbers:
             children: list[int] = []
 
-            def own_share() -> None:
+            def share() -> None:
                 _work(numbers.fileno(), work, folder, parent)
 
+            if wanted < 2:
+                share()
             try:
-                children += [_copy(own_share) for _ in range(min(wanted, count) - 1)]
-                own_share()
+                children += [_copy(share) for _ in range(wanted if wanted > 1 else 0)]
                 while children:
                     _check(os.waitpid(children[0], 0)[1], children.pop(0))
             finally:
@@ -87,16 +89,26 @@ def _copy(work: Callable[[], None]) -> int:
         return child
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+        _end_at_once_on_exit()
         work()
         os._exit(0)
+    except OSError:  # no room to tell of an error: the status does
+        pass
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
+def _end_at_once_on_exit() -> None:
+    """LLVM ends a process in which it cannot write: clean-up waits for threads that a copy does not have."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "on_exit"):
+        library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
+
+
 def _check(status: int, child: int) -> None:
     if status:
         code = os.waitstatus_to_exitcode(status)
         cause = f"signal {-code}" if code < 0 else f"status {code}"
-        raise ToolError(f"process {child}, which compiled kernels, ended with {cause}", "was memory short?")
+        raise ToolError(f"process {child}, which compiled kernels, ended with {cause}", "was memory or the disk full?")

@@ -16,11 +16,14 @@ from elftools.elf.elffile import ELFFile
 from edgetvm.codegen.kernel_objects import prune_kept, write_object
 from edgetvm.codegen.lower import buffer_bytes, lower
 from edgetvm.codegen.processes import share_out
+from edgetvm.errors import OutputError
 from edgetvm.oracle.loops import written_params
 from edgetvm.schedule.apply import schedule_kernel
 from edgetvm.schedule.decision import apply_decision, decision_text
 from edgetvm.schedule.recipe import Machine
+from edgetvm.schedule.types import Decision
 from edgetvm.target.tvm_target import with_level
+from edgetvm.tune.room import check_room
 from edgetvm.tune.types import Candidate, Trial
 
 
@@ -40,6 +43,10 @@ class Builder:
         def make(number: int) -> None:
             try:
                 told = self._make(candidates[number], inputs[number], work, number)
+            except OutputError:
+                raise
+            except OSError as error:
+                raise OutputError(f"{work} cannot be written: {error.strerror}") from error
             except Exception as error:  # a rule that fails for one decision is a finding, not the end
                 told = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
             (work / f"{number}.json").write_text(json.dumps(told), encoding="utf-8")
@@ -55,6 +62,7 @@ class Builder:
         kernel = lower(symbol_of(candidate), scheduled.func, compiler, place=task.kernel)
         folder = work / str(number)
         folder.mkdir()
+        check_room(folder)  # LLVM would end the process
         write_object(kernel, folder / f"{kernel.name}.o")
         for position, packing in scheduled.packing.items():
             np.save(folder / f"{position}.npy", packing.pack(inputs[position]))
@@ -83,8 +91,12 @@ class Builder:
 
 def symbol_of(candidate: Candidate) -> str:
     """The C name of a candidate's function, the same whenever it is built."""
-    text = f"{candidate.task.key} {decision_text(candidate.decision)}"
-    return f"trial_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return symbol_name(candidate.task.key, candidate.decision)
+
+
+def symbol_name(kernel: str, decision: Decision) -> str:
+    """The same by the kernel's key."""
+    return f"trial_{hashlib.sha256(f'{kernel} {decision_text(decision)}'.encode()).hexdigest()[:16]}"
 
 
 def loaded_bytes(object_file: Path) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgetvm.tune.build import Builder, symbol_of
 from edgetvm.tune.judge import judge, random_inputs, reference_outputs
 from edgetvm.tune.records import Place, Record
+from edgetvm.tune.room import check_room
 from edgetvm.tune.types import CRASHED, OK, Candidate, Cost, Outcome, Ran, Runner, Trial, TuningTask
 
 Arrays = list[NDArray[np.generic]]
@@ -67,6 +68,7 @@ class Measurer:
                     beside = trials[symbol_of(own[candidate.task.key])] if candidate.task.key in own else None
                     ready.append((candidate, replace(trial, beside=beside if isinstance(beside, Trial) else None)))
                 else:
+                    check_room(Path(work))
                     tell(self._record(candidate, Outcome(CRASHED, note=f"not built: {trial}"), 0))
 
             def ended(number: int, ran: Ran) -> None:

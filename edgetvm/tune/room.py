@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from edgetvm.errors import OutputError
+from edgetvm.errors import OutputError, ToolError
 
 _BYTES = 4 << 20  # more than the files of a candidate take
 
@@ -18,4 +20,15 @@ def check_room(folder: Path) -> None:
             file.flush()
     except OSError as error:
         hint = "make room there, or name another folder in TMPDIR"
-        raise OutputError(f"{folder.parent} has no room for temporary files: {error.strerror}", hint) from error
+        message = f"{tempfile.gettempdir()} has no room for temporary files: {error.strerror}"
+        raise OutputError(message, hint) from error
+
+
+@contextmanager
+def in_room(folder: Path) -> Iterator[None]:
+    """What fails inside, because a folder is full, fails with OutputError that says so."""
+    try:
+        yield
+    except (OSError, ToolError):
+        check_room(folder)
+        raise

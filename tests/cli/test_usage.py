@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -129,6 +130,33 @@ def test_a_defect_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: Captu
     first, second = capsys.readouterr().err.splitlines()
     assert first == "edgetvm: error: unexpected ZeroDivisionError: one two"
     assert "--debug" in second
+
+
+def test_a_full_disk_is_no_defect(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "table.c")
+
+    monkeypatch.setattr(api, "targets", full)
+    assert main(["targets"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "edgetvm: error: no room for table.c: No space left on device"
+    assert "TMPDIR" in second
+
+
+def test_an_interrupted_tuning_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "tune", interrupted)
+    assert main(["tune", "m.onnx", "--target", "host", "--records", "r.sqlite"]) == 130
+    on = "r.sqlite has what was measured, the same command goes on from there"
+    assert capsys.readouterr().err == f"edgetvm: interrupted: {on}\n"
+
+
+def test_a_log_that_cannot_be_opened(tmp_path: Path, capsys: Captured) -> None:
+    log = tmp_path / "none" / "log.txt"
+    assert main(["tune", "m.onnx", "--target", "host", "--log", str(log)]) == 1
+    assert capsys.readouterr().err == f"edgetvm: error: log {log} cannot be opened: No such file or directory\n"
 
 
 def test_ctrl_c(tmp_path: Path) -> None:

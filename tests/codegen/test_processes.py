@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -59,6 +60,12 @@ def test_a_killed_process_is_an_error_of_one_line() -> None:
 
     with pytest.raises(ToolError, match=r"ended with signal 9$"):
         share_out(10, work, 2)
+
+
+@linux
+def test_a_process_that_exits_is_an_error() -> None:
+    with pytest.raises(ToolError, match=r"ended with status 3$"):
+        share_out(10, lambda _: ctypes.CDLL(None).exit(3), 2)
 
 
 # What runs in the background of a shell without job control ignores SIGINT, and so does all that it starts.

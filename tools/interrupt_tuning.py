@@ -1,0 +1,167 @@
+"""What does an interrupted `edgetvm tune` lose? Disturb a run again and again, and compare it with one left alone.
+
+    python tools/interrupt_tuning.py MODEL --target T [--trials 96] [--moments 20] [--seed 0]
+
+At random moments the run is interrupted (SIGINT), killed (SIGKILL) or left without room for any file that grows, and
+started again with the same records. One row a moment: records before and after it, how many trials that had begun are
+not recorded, and by what the run ended. At the end the run goes on undisturbed. Under emulation its records must equal
+those of a run that was never disturbed; times never repeat: there the same command is given once more, which must
+measure nothing and find the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import edgetvm
+from edgetvm.deploy.exchange import REPORT
+from edgetvm.tune.build import symbol_name
+from edgetvm.tune.record_file import RecordFile
+from edgetvm.tune.records import Record, to_fields
+from edgetvm.tune.text import write_text
+
+ROOT = Path(edgetvm.__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-c", "import sys; from edgetvm.cli.main import main; sys.exit(main())")
+KINDS = ("SIGINT", "SIGKILL", "full disk")
+LEAST_S = 1.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """One command that is given again and again, with its records in one folder."""
+
+    model: Path
+    target: str
+    trials: int
+    folder: Path
+
+    @property
+    def records(self) -> Path:
+        return self.folder / "records.sqlite"
+
+    def start(self, number: int) -> subprocess.Popen[str]:
+        """Start it, with temporary files in a folder of its own."""
+        (self.folder / str(number)).mkdir(parents=True)
+        options = ["--target", self.target, "--trials", str(self.trials), "--records", str(self.records)]
+        return subprocess.Popen(
+            [*COMMAND, "tune", str(self.model), *options, "--log", str(self.folder / "log.txt")],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder / str(number))},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, number: int) -> float:
+        """Run it to its end; gives the seconds that took."""
+        began = time.monotonic()
+        with self.start(number) as process:
+            _, said = process.communicate()
+        if process.returncode != 0:
+            raise SystemExit(f"a run that nothing disturbed failed: {said}")
+        return time.monotonic() - began
+
+    def read(self) -> list[Record]:
+        """Its records. Fails for a file that was damaged."""
+        if not self.records.exists():
+            return []
+        file = RecordFile(self.records)
+        if file.notes:
+            raise SystemExit(f"the records were damaged: {file.notes}")
+        return file.read()
+
+    def begun(self, number: int) -> set[str]:
+        """The symbols of trials that the programs of a run have begun by now."""
+        found: set[str] = set()
+        for table in (self.folder / str(number)).glob("edgetvm-trials-*/table.c"):
+            report = table.with_name(REPORT)
+            if report.is_file():
+                symbols = re.findall(r"^(?:void|int32_t) (trial_\w+)\(", table.read_text(), re.MULTILINE)
+                found |= set(symbols[: 1 + report.read_text().count("trial_ok=")])
+        return found
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One interruption: when, of what kind, and what became of the run."""
+
+    seconds: float
+    kind: str
+    before: int
+    after: int
+    lost: int
+    status: int
+    said: str
+
+
+def disturb(tuning: Tuning, number: int, kind: str, seconds: float) -> Moment:
+    """Start the run, and disturb it after so many seconds."""
+    with tuning.start(number) as process:
+        time.sleep(seconds)
+        before, begun = tuning.read(), tuning.begun(number)
+        if kind == "full disk":
+            size = tuning.records.stat().st_size if tuning.records.exists() else 0
+            if process.poll() is None:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+        else:
+            process.send_signal(getattr(signal, kind))
+        _, said = process.communicate()
+    after = tuning.read()
+    recorded = {symbol_name(record.kernel, record.decision) for record in after}
+    line = next((line for line in said.splitlines() if line.startswith("edgetvm: ")), said)
+    return Moment(seconds, kind, len(before), len(after), len(begun - recorded), process.returncode, line)
+
+
+def comparable(records: Sequence[Record]) -> list[dict[str, object]]:
+    """The records in an order that does not depend on when they were made, without the time."""
+    fields = [{name: value for name, value in to_fields(record).items() if name != "seconds"} for record in records]
+    return sorted(fields, key=lambda each: (str(each["kernel"]), str(each["decision"])))
+
+
+def main() -> int:
+    """Print the table, and whether all came out as it should."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--target", required=True)
+    parser.add_argument("--trials", type=int, default=96)
+    parser.add_argument("--moments", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="edgetvm-interrupt-") as name:
+        alone, disturbed = (
+            Tuning(arguments.model.resolve(), arguments.target, arguments.trials, Path(name) / kind)
+            for kind in ("alone", "disturbed")
+        )
+        seconds = alone.run(0)
+        print(f"{len(alone.read())} records in {seconds:.0f} s, undisturbed\n")
+        print("| after s | by | records before | after | begun, not recorded | exit | said |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for number in range(arguments.moments):
+            moment = disturb(disturbed, number, KINDS[number % 3], chance.uniform(LEAST_S, seconds / 2))
+            cells = [f"{moment.seconds:.1f}", moment.kind, moment.before, moment.after, moment.lost, moment.status]
+            print(f"| {' | '.join(map(str, [*cells, moment.said.replace(name, '')]))} |", flush=True)
+        disturbed.run(arguments.moments)
+        records = disturbed.read()
+        same = comparable(records) == comparable(alone.read())
+        text = write_text(records)
+        disturbed.run(arguments.moments + 1)
+        print(f"\n{len(records)} records at the end, equal to those of the undisturbed run: {same}")
+        print(f"the same command once more measures nothing: {write_text(disturbed.read()) == text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
