@@ -80,6 +80,7 @@ def tune(
     model: str | Path,
     target: str | Path | Target,
     *,
+    board: str | None = None,
     minutes: float | None = None,
     trials: int | None = None,
     objective: str = "latency",
@@ -94,9 +95,12 @@ def tune(
 ) -> TuneReport:
     """Search for better decisions than the rules' own about the kernels of a model, float or quantized.
 
+    board            where to measure instead: a board with the target's core that is emulated, or, for "NAME@PORT", the
+                     board itself at the serial port PORT ("@PORT": the target's own)
     minutes, trials  when to stop: after so many minutes, or candidates, of which earlier runs may have recorded some;
                      without either, when nothing helps any more
-    objective        "latency": time on this machine, cycles or instructions under emulation; "size": bytes of code
+    objective        "latency": time on this machine, cycles on a board, modelled cycles or instructions under
+                     emulation; "size": bytes of code
     optimize         the mode of `compile` that the records are for; "size" for the objective "size"
     threads          on how many the kernels will run: more than 1 on this machine only, for `compile(threads=...)`
     records          the file that what is measured is added to, trial by trial; what it holds is not measured again
@@ -134,9 +138,8 @@ def tune(
         scheduled.program, {name: kernel for name, kernel in scheduled.kernels[0].items() if name not in small}
     )
     with tempfile.TemporaryDirectory(prefix="edgetvm-tune-") as work, in_room(Path(work)):
-        measurer = Measurer(
-            Builder(machine, compiler), program_runner(chosen, Path(work), machine.threads), place, by_size
-        )
+        runner = program_runner(chosen, Path(work), board, machine.threads)
+        measurer = Measurer(Builder(machine, compiler), runner, place, by_size)
         budget = Budget(trials, None if minutes is None else 60 * minutes)
         search = Search(measurer, file, say, budget, progress)
         search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM), machine.threads), seed)

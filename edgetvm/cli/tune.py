@@ -22,12 +22,17 @@ def add_parser(commands: Commands, common: argparse.ArgumentParser) -> None:
         common,
         "tune",
         "search for faster kernels of a model",
-        "Build the kernels of a model in other ways than the rules choose, measure them on this machine or on an "
-        "emulator of the target, and record what is found for compile.",
+        "Build the kernels of a model in other ways than the rules choose, measure them on this machine, on an "
+        "emulator of the target or on the board itself, and record what is found for compile.",
     )
     parser.add_argument("model", metavar="MODEL", help="an ONNX or .tflite file, as it will be compiled")
     parser.add_argument(
         "--target", metavar="T", required=True, help="a board, a processor, or the path of a TOML file of your own"
+    )
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        help="measure on board B, which has the target's core; B@PORT: on the board itself, at a serial port",
     )
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--minutes", metavar="M", type=minutes, help="stop after so many minutes")
@@ -76,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             report = api.tune(
                 arguments.model,
                 arguments.target,
+                board=arguments.board,
                 minutes=arguments.minutes,
                 trials=arguments.trials,
                 objective=arguments.objective,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgetvm.deploy.exchange import INPUTS, OUTPUTS, REPORT, REQUEST, TAPS
-from edgetvm.errors import RunError
+from edgetvm.errors import RunError, ToolError
 
 HELLO, ANSWER = b"EdgeTVM?\n", b"!"
 _LETTERS = b"orwscmx"
@@ -30,7 +30,8 @@ def serve(line: Line, folder: Path, may_go_on: Callable[[], bool]) -> tuple[int,
     """Give a board the files of ``folder`` until its program ends: its status, and what it said.
 
     It may read and write the files of a run alone; what it writes is there at once. Raises RunError when it may not go
-    on, which is asked whenever a byte comes, or none has come for as long as the line waits.
+    on, which is asked whenever a byte comes, or none has come for as long as the line waits; ToolError for a line that
+    breaks.
     """
     return _Server(line, folder, may_go_on).run()
 
@@ -97,7 +98,10 @@ class _Server:
     def _take(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            data += self.line.read(size - len(data))
+            try:
+                data += self.line.read(size - len(data))
+            except OSError as error:
+                raise ToolError(f"the serial line to the board broke: {error}", "is it still plugged in?") from error
             if not self.may_go_on():
                 raise RunError("the board did not finish in time", "is it wired, is its program loaded, is it running?")
         return data

@@ -13,7 +13,7 @@ from edgetvm.tune.types import OK, Cost
 
 _BEYOND = 1 + 1e-9  # a price at which two decisions are not worth the same by rounding
 SIZE_UNIT = "bytes"
-TIME_UNITS = ("us", "cycles", "instructions")  # what is nearest to time first
+TIME_UNITS = ("us", "measured cycles", "cycles", "instructions")  # what is nearest to time first
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from edgetvm.tune.program import entries_of, memory_bytes, program_text, write_d
 from edgetvm.tune.types import Trial
 
 _FLAGS = ("-std=c99", "-O2")
+_MEMORY = "cortex_m/machine.c"  # of the ports: holds the memory of a program that has to bring it
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Linker:
         table.write_text(program_text(trials))
         fixed = self.platform.fixed_memory
         objects = compile_sources(
-            [table, write_data(work, trials), *(_port(self.platform) if fixed else ())],
+            [table, write_data(work, trials), *[runtime_dir() / "ports" / _MEMORY] * fixed],
             work,
             self.target,
             include_dirs=_include_dirs(),
@@ -48,15 +49,11 @@ def linker_for(target: Target, platform: Platform, work: Path) -> Linker:
     runtime = runtime_dir()
     sources = [runtime / "harness" / f"{name}.c" for name in ("mark", "guard", "report")]
     sources += [runtime / "trials" / "trials.c", *runtime_sources(target)]
-    if not platform.fixed_memory:
-        sources += _port(platform)
-    flags = [*_FLAGS, *["-DEDGETVM_THREADS"] * target.is_linux]
+    port = [path for name in platform.ports for path in sorted((runtime / "ports" / name).glob("*.c"))]
+    sources += [path for path in port if path != runtime / "ports" / _MEMORY]
+    flags = [*_FLAGS, *platform.macros, *["-DEDGETVM_THREADS"] * target.is_linux]
     objects = compile_sources(sources, work, target, include_dirs=_include_dirs(), flags=flags, libc=platform.libc)
     return Linker(target, platform, tuple(objects))
-
-
-def _port(platform: Platform) -> list[Path]:
-    return [path for name in platform.ports for path in sorted((runtime_dir() / "ports" / name).glob("*.c"))]
 
 
 def _include_dirs() -> list[Path]:

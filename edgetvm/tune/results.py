@@ -11,6 +11,7 @@ from pathlib import Path
 from edgetvm.deploy.counts import COUNTS, Figure, read_segments
 from edgetvm.deploy.exchange import OUTPUTS, REPORT
 from edgetvm.errors import ToolError
+from edgetvm.tune.platform import Platform
 from edgetvm.tune.program import written_bytes
 from edgetvm.tune.types import OK, WRONG, Ran, Trial
 
@@ -24,6 +25,7 @@ class Results:
 
     trials: Sequence[Trial]
     work: Path
+    platform: Platform
     figure: Figure | None
     told: int = 0
     seen: int = 0  # bytes of the report
@@ -37,7 +39,7 @@ class Results:
     def ended(self) -> Iterator[Ran]:
         """What the trials gave that have ended since it was last asked, in order.
 
-        Raises ToolError for an emulator that does not count.
+        Raises ToolError for an emulator that does not count, and for a clock that stands still.
         """
         path = self.work / REPORT
         text = path.read_text(errors="replace") if path.is_file() else ""
@@ -46,16 +48,21 @@ class Results:
             if not int(right):
                 yield Ran(WRONG, note="it failed or wrote beside its output")
             elif self.figure is None:
-                own, beside = (_microseconds(times, of) for of in ("trial", "beside"))
-                yield Ran(OK, self._output(number), own, beside)
+                own, beside = (self._measured(times, of) for of in ("trial", "beside"))
+                yield self._right(number, own, beside)
             else:
-                yield Ran(OK, self._output(number), (self._counted(self.figure, number),))
+                yield self._right(number, (self._counted(self.figure, number),))
 
-    def _output(self, number: int) -> bytes:
-        sizes = [written_bytes(trial, digests=False) for trial in self.trials]
+    def _right(self, number: int, samples: tuple[float, ...], beside: tuple[float, ...] = ()) -> Ran:
+        """A trial that went well, with what it wrote."""
+        digests = self.platform.slow_line
+        sizes = [written_bytes(trial, digests) for trial in self.trials]
         with (self.work / OUTPUTS).open("rb") as file:
             file.seek(sum(sizes[:number]))
-            return file.read(sizes[number])
+            written = file.read(sizes[number])
+        if digests and self.trials[number].exact:
+            return Ran(OK, samples=samples, beside=beside, digest=int.from_bytes(written, "little"))
+        return Ran(OK, written, samples, beside)
 
     def _counted(self, figure: Figure, number: int) -> float:
         """The figure of a trial, less the markers' own."""
@@ -64,6 +71,8 @@ class Results:
             raise ToolError("the emulator counts no instructions", "its version may know no plugins: update it")
         return figure(segments[number + 1]) - figure(segments[0])
 
-
-def _microseconds(lines: str, of: str) -> tuple[float, ...]:
-    return tuple(int(value) / _PS for value in re.findall(rf"^{of}_ps=(\d+)$", lines, re.MULTILINE))
+    def _measured(self, lines: str, of: str) -> tuple[float, ...]:
+        picoseconds = [int(value) for value in re.findall(rf"^{of}_ps=(\d+)$", lines, re.MULTILINE)]
+        if 0 in picoseconds:
+            raise ToolError("the clock stands still", "times cannot be measured there")
+        return tuple(value / _PS * self.platform.per_us for value in picoseconds)

@@ -13,9 +13,10 @@ from threading import Event, Lock
 from edgetvm.codegen.processes import cores
 from edgetvm.errors import DoesNotFitError, TargetError
 from edgetvm.target.types import Target
+from edgetvm.tune.choose_platform import choose_platform
 from edgetvm.tune.link_program import Linker, linker_for
-from edgetvm.tune.platform import Platform, platform_for
-from edgetvm.tune.program import memory_bytes, write_request
+from edgetvm.tune.platform import Platform
+from edgetvm.tune.program import write_request
 from edgetvm.tune.results import Results
 from edgetvm.tune.room import check_room
 from edgetvm.tune.types import CRASHED, HUNG, Ran, Tell, Trial
@@ -83,15 +84,16 @@ class _Share:
 
     def _run_program(self, left: list[int], work: Path) -> Ran:
         """Run a program of what is `left`, and take from it what ends. Tells how the program failed, if it did."""
-        platform, trials = self.runner.platform, [self.trials[number] for number in left]
         try:
-            program = self.runner.linker.link(trials, work)
+            trials, program = self._link([self.trials[number] for number in left], work)
         except DoesNotFitError as error:
-            left.sort(key=lambda number: -memory_bytes([self.trials[number]]))  # to blame is the largest
             return Ran(CRASHED, note=error.message)
+        platform = self.runner.platform
         timed = platform.figure is None
-        write_request(work, self.rounds * timed, threads=self.runner.threads, bound=timed, digests=False)
-        results = Results(trials, work, platform.figure(program) if platform.figure else None)
+        rounds = self.rounds if platform.most_rounds is None else min(self.rounds, platform.most_rounds)
+        bound, threads = timed and not platform.fixed_memory, self.runner.threads
+        write_request(work, rounds * timed, threads=threads, bound=bound, digests=platform.slow_line)
+        results = Results(trials, work, platform, platform.figure(program) if platform.figure else None)
         alive: float | None = None
 
         def going_on() -> bool:
@@ -108,13 +110,29 @@ class _Share:
             return Ran(HUNG, note=f"no end in {_LIMIT_S:g} s")
         return Ran(CRASHED, note=said[-200:] or f"status {status}")
 
+    def _link(self, trials: list[Trial], work: Path) -> tuple[list[Trial], Path]:
+        """The first of the trials, as many as the machine has room for, and their program.
 
-def program_runner(target: Target, work: Path, threads: int = 1) -> ProgramRunner:
-    """A runner for a target whose shared objects lie in `work`. Raises TargetError where nothing has `threads`."""
-    platform = platform_for(target)
-    if threads > 1 and platform.figure is not None:
+        Raises DoesNotFitError where there is none for one.
+        """
+        while True:
+            try:
+                return trials, self.runner.linker.link(trials, work)
+            except DoesNotFitError:
+                if len(trials) == 1:
+                    raise
+                trials = trials[: len(trials) // 2]
+
+
+def program_runner(target: Target, work: Path, board: str | None = None, threads: int = 1) -> ProgramRunner:
+    """A runner for a target whose shared objects lie in `work`, on `board` as `choose_platform` has it.
+
+    Raises TargetError where nothing has `threads`.
+    """
+    platform = choose_platform(target, board)
+    if threads > 1 and (platform.figure is not None or platform.fixed_memory):
         raise TargetError(
-            f"--threads {threads}: an emulator counts what one thread of {target.name} does",
+            f"--threads {threads}: {platform.unit} of {target.name} are those of one thread",
             "tune on a machine that executes its instructions",
         )
     return ProgramRunner(platform, linker_for(target, platform, work), threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -98,19 +98,16 @@ Tell = Callable[[int, Ran], None]  # which of the trials, and what was seen of i
 
 
 class Runner(Protocol):
-    """Runs many trials in one program, each by itself if one of them crashes or hangs. None may be of more bytes
-    than the machine has memory.
+    """All that tuning asks of a machine, here or elsewhere: it runs many trials in one program, each by itself if one
+    of them crashes or hangs.
     """
 
     @property
     def unit(self) -> str:
-        """What `Ran.samples` count: us, cycles or instructions."""
+        """What `Ran.samples` count: us, measured cycles, cycles (modelled) or instructions."""
 
     def run(self, trials: Sequence[Trial], rounds: int, tell: Tell) -> None:
         """Run each once, and time it in so many `rounds`, where times are what is measured. What became of a trial
-        is told as soon as it ends, to one caller at a time. Raises what `tell` raises.
+        is told as soon as it ends, to one caller at a time. Raises what `tell` raises, and an EdgeTVMError for what
+        no trial is to blame for.
         """
-
-
-# The wanted outputs of a task, and how far floats may be from them, as a share of their range.
-Reference = Mapping[str, Sequence[np.ndarray]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from edgetvm.tune import run_program
 from edgetvm.tune.judge import cost_of, judge
 from edgetvm.tune.run_program import ProgramRunner, program_runner
 from edgetvm.tune.types import CRASHED, HUNG, OK, WRONG, Ran, Trial
+from tests.deploy.board_at_port import appearing_board, own_board
 from tests.tools import require_tool
 
 BODIES = {
@@ -26,13 +29,19 @@ BODIES = {
 X = np.arange(8, dtype="int8")
 WANTED = [np.arange(1, 9, dtype="int8")]
 TARGETS = {"host": None, "cortex-a53": "qemu-aarch64", "cortex-m4": "qemu-system-arm"}
+UNITS = {"host": "us", "cortex-a53": "instructions", "cortex-m4": "cycles", "own": "measured cycles"}
 
 
-@pytest.fixture(scope="module", params=TARGETS)
-def runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ProgramRunner:
-    if (tool := TARGETS[request.param]) is not None:
-        require_tool(tool)
-    return program_runner(load_target(request.param), tmp_path_factory.mktemp("harness"))
+@pytest.fixture(scope="module", params=[*TARGETS, "at a port"])
+def runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProgramRunner]:
+    folder = tmp_path_factory.mktemp("harness")
+    if request.param in TARGETS:
+        if (tool := TARGETS[request.param]) is not None:
+            require_tool(tool)
+        yield program_runner(load_target(request.param), folder)
+    else:
+        with pytest.MonkeyPatch.context() as monkeypatch, appearing_board(monkeypatch) as port:
+            yield program_runner(load_target(own_board(folder, "cortex-m0plus", "mps2-an386")), folder, f"@{port}")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,7 @@ def trials(runner: ProgramRunner, tmp_path_factory: pytest.TempPathFactory) -> d
     for name, body in BODIES.items():
         (work / f"{name}.c").write_text(f"void {name}(const signed char *x, signed char *y) {{ {body} }}\n")
         (kernel,) = compile_sources([work / f"{name}.c"], work, runner.linker.target, libc=runner.platform.libc)
-        made[name] = Trial(name, kernel, (X,), (8,), (), False, 0)
+        made[name] = Trial(name, kernel, (X,), (8,), (), False, 0, exact=True)
     return made
 
 
@@ -58,10 +67,36 @@ def test_each_is_judged_by_itself(
     right, slow, again = (outcomes[place].cost for place in (1, 4, 6))
     assert right and slow and again
     assert slow.value > 20 * right.value
-    assert slow.unit == {"host": "us", "cortex-a53": "instructions", "cortex-m4": "cycles"}[runner.linker.target.name]
+    assert slow.unit == UNITS[runner.linker.target.name]
     if runner.platform.figure:
         assert right == again
         assert right.value < 200
+
+
+def test_as_many_are_linked_as_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five trials, each with a constant of 40 KiB, two fit; and one that is larger than the flash fits nowhere."""
+    require_tool("qemu-system-arm")
+    file = Path(own_board(tmp_path, "cortex-m4", "mps2-an386"))
+    file.write_text(file.read_text().replace("kib     = 4096", "kib     = 100", 1))
+    runner = program_runner(load_target(str(file)), tmp_path)
+    (tmp_path / "first.c").write_text("void first(const signed char *x, signed char *y) { *y = *x; }\n")
+    (kernel,) = compile_sources([tmp_path / "first.c"], tmp_path, runner.linker.target)
+
+    def trial(value: int, kib: int) -> Trial:
+        return Trial("first", kernel, (np.full(kib << 10, value, "int8"),), (1,), (), False, 0, (0,), True)
+
+    linked: list[int] = []
+    write_request = run_program.Results
+    monkeypatch.setattr(
+        run_program, "Results", lambda trials, *rest: linked.append(len(trials)) or write_request(trials, *rest)
+    )
+    monkeypatch.setattr(run_program, "cores", lambda: 1)
+    trials = [trial(1, 40), trial(2, 40), trial(3, 200), trial(4, 40), trial(5, 40), trial(6, 40)]
+    ran: dict[int, Ran] = {}
+    runner.run(trials, 0, ran.__setitem__)
+    assert [ran[n].output for n in range(6)] == [b"\1", b"\2", b"", b"\4", b"\5", b"\6"]
+    assert (ran[2].status, linked) == (CRASHED, [1, 1, 1, 2])
+    assert "needs 2" in ran[2].note and "flash" in ran[2].note
 
 
 def test_floats_may_differ_a_little() -> None:
