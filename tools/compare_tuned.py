@@ -41,12 +41,11 @@ class Turns:
     seconds: float
 
 
-def packages(model: Path, records: Path, folder: Path) -> dict[str, Path]:
+def packages(model: Path, records: Path, folder: Path, threads: int) -> dict[str, Path]:
     """The package of a model without records and with them."""
-    return {
-        name: edgetvm.compile(model, TARGET, folder / name, name="model", use_records=used, records=file).path
-        for name, used, file in ((UNTUNED, False, None), (TUNED, True, records))
-    }
+    untuned = edgetvm.compile(model, TARGET, folder / UNTUNED, name="model", use_records=False)
+    tuned = edgetvm.compile(model, TARGET, folder / TUNED, name="model", records=records, threads=threads)
+    return {UNTUNED: untuned.path, TUNED: tuned.path}
 
 
 def compare(files: dict[str, Path], inputs: Path, turns: Turns) -> tuple[dict[str, float], Cost]:
@@ -112,7 +111,7 @@ def main() -> None:
                 np.savez(inputs := folder / "inputs.npz", **load_inputs(model))
                 try:
                     source = our_int8(model, given.quantized) if kind == "int8" else float_model(model)
-                    times, ratio = compare(packages(source, given.records, folder), inputs, turns)
+                    times, ratio = compare(packages(source, given.records, folder, given.threads), inputs, turns)
                 except Unavailable as error:
                     print(f"{model} {kind}: {error}", file=sys.stderr, flush=True)
                     continue
