@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from edgetvm.api.check_options import check_threads
-from edgetvm.api.progress import Progress
 from edgetvm.api.schedule_model import schedule_model, small_kernels
 from edgetvm.errors import DataError, TargetError
 from edgetvm.importers.read import import_model
@@ -19,7 +18,7 @@ from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from edgetvm.target.types import Target
 from edgetvm.tune.best import choices, cost_of
-from edgetvm.tune.budget import Budget
+from edgetvm.tune.budget import Budget, time_text
 from edgetvm.tune.build import Builder
 from edgetvm.tune.cost_model import xgboost
 from edgetvm.tune.measure import Measurer
@@ -28,8 +27,21 @@ from edgetvm.tune.records import place_of
 from edgetvm.tune.room import in_room
 from edgetvm.tune.run_program import program_runner
 from edgetvm.tune.search import Point, Search
+from edgetvm.tune.status import Status, TaskStatus, cost_text, gain_text
 from edgetvm.tune.tasks import collect_tasks
 from edgetvm.tune.use import unused
+
+__all__ = [
+    "OBJECTIVES",
+    "Status",
+    "TaskStatus",
+    "TuneReport",
+    "TunedTask",
+    "cost_text",
+    "gain_text",
+    "time_text",
+    "tune",
+]
 
 OBJECTIVES = ("latency", "size")
 _FORM = "library"
@@ -91,7 +103,7 @@ def tune(
     integer_io: bool = False,
     seed: int = 0,
     log: Callable[[str], None] | None = None,
-    progress: Progress | None = None,
+    watch: Callable[[Status], None] | None = None,
 ) -> TuneReport:
     """Search for better decisions than the rules' own about the kernels of a model, float or quantized.
 
@@ -107,6 +119,7 @@ def tune(
     shapes, integer_io  as for `compile`
     seed             decides about what is left to chance
     log              is told what happens, a line each
+    watch            is told how far it is, again and again
 
     Raises an EdgeTVMError that says what to do.
     """
@@ -141,7 +154,7 @@ def tune(
         runner = program_runner(chosen, Path(work), board, machine.threads)
         measurer = Measurer(Builder(machine, compiler), runner, place, by_size)
         budget = Budget(trials, None if minutes is None else 60 * minutes)
-        search = Search(measurer, file, say, budget, progress)
+        search = Search(measurer, file, say, budget, watch)
         search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM), machine.threads), seed)
         search.run()
     found = choices(file.read(), place, [measurer.unit])
@@ -151,4 +164,6 @@ def tune(
         if task.key in found
         for own, best in [(found[task.key].own, found[task.key].best)]
     ]
-    return TuneReport(chosen.name, measurer.unit, search.trials, str(file.path), tuple(tuned), tuple(search.curve))
+    report = TuneReport(chosen.name, measurer.unit, search.trials, str(file.path), tuple(tuned), tuple(search.curve))
+    say(f"{report.trials} trials: {gain_text(report.before, report.after, report.unit)}")
+    return report

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from edgetvm import api
-from edgetvm.api.tune import TuneReport
+from edgetvm.api.tune import cost_text, gain_text
 from edgetvm.cli.arguments import Commands, add_command, add_json, add_shape, positive
-from edgetvm.cli.show import print_json, print_table, progress
+from edgetvm.cli.show import print_json, print_table
+from edgetvm.cli.show_tuning import live_tuning
 from edgetvm.errors import OutputError
 
 
@@ -76,7 +77,7 @@ def minutes(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tune and say what was found."""
-    with _log(arguments.log) as log, progress("tune") as step:
+    with live_tuning() as watch, _log(arguments.log) as log:  # a view takes stderr over
         try:
             report = api.tune(
                 arguments.model,
@@ -92,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
                 integer_io=arguments.integer_io,
                 seed=arguments.seed,
                 log=lambda line: print(line, file=log, flush=True),
-                progress=step,
+                watch=watch,
             )
         except KeyboardInterrupt as stop:
             on = f"{arguments.records} has what was measured, the same command goes on from there"
@@ -101,15 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(report.to_json())
         return 0
     print_table(
-        f"{report.trials} trials for {report.target}, recorded in {report.records}: {_ratio(report)}",
+        f"{report.trials} trials for {report.target}, recorded in {report.records}: "
+        f"{gain_text(report.before, report.after, report.unit)}",
         ("kernel", "rule", ">calls", f">{report.unit} a call", ">best", ">ratio", "decision"),
         [
             (
                 task.kernel,
                 task.rule,
                 str(task.calls),
-                f"{task.before:,.6g}",
-                f"{task.after:,.6g}",
+                cost_text(task.before),
+                cost_text(task.after),
                 f"{task.after / task.before:.3f}",
                 ", ".join(f"{name} {value}" for name, value in task.decision.items()),
             )
@@ -127,11 +129,3 @@ def _log(path: str | None) -> AbstractContextManager[TextIO]:
         return Path(path).open("a", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"log {path} cannot be opened: {error.strerror}") from error
-
-
-def _ratio(report: TuneReport) -> str:
-    if not report.before:
-        return "nothing was measured"
-    return (
-        f"{report.before:,.6g} -> {report.after:,.6g} {report.unit} an inference ({report.after / report.before:.3f})"
-    )

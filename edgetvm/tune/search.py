@@ -15,6 +15,7 @@ from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.records import Place, Record
 from edgetvm.tune.space import Space
+from edgetvm.tune.status import Status, cost_text, status_of
 from edgetvm.tune.task_search import TaskSearch
 from edgetvm.tune.types import LARGE, OK, Candidate, Outcome, TuningTask
 
@@ -35,13 +36,13 @@ class Point:
 
 @dataclass
 class Search:
-    """Searches for all tasks. `log` is told what happens, a line each; `progress` what is done of how much."""
+    """Searches for all tasks. `log` is told what happens, a line each; `watch` how far it is, batch by batch."""
 
     measurer: Measurer
     file: RecordFile
     log: Callable[[str], None]
     budget: Budget
-    progress: Callable[[str, int, int], None] | None = None
+    watch: Callable[[Status], None] | None = None
     searches: dict[str, TaskSearch] = field(default_factory=dict)
     known: dict[tuple[str, str], list[Record]] = field(default_factory=dict)  # by kernel and decision, oldest first
     curve: list[Point] = field(default_factory=list)
@@ -77,13 +78,15 @@ class Search:
         while batch := self._batch():
             made = self.trials
             self._measure([candidate for candidate in batch if _key(candidate) not in self.known], _ROUNDS)
+            before = {key: search.best for key, search in self.searches.items()}
             for candidate in batch:
                 self.searches[candidate.task.key].tell([self.known[_key(candidate)][0]])
             self.told += len(batch)
-            if self.trials > made and (total := self.total) is not None:
-                self.curve.append(Point(self.trials, self._seconds, total))
-                self.log(f"{self.trials} trials: {total:,.0f} {self.measurer.unit} an inference")
-            self._show()
+            status = self.status
+            if self.trials > made:
+                self._say(before, status)
+            if self.watch is not None:
+                self.watch(status)
         if self.measurer.unit == "us":
             self._confirm()
 
@@ -116,20 +119,26 @@ class Search:
     def _keep(self, record: Record) -> None:
         self.known.setdefault(_key(record), []).append(record)
 
-    def _show(self) -> None:
-        """What is done, the best so far, and the end if one is to be expected: steps are seconds, else tasks."""
-        if self.progress is None:
-            return
-        done, total = sum(search.done for search in self.searches.values()), self.total
-        stage = [f"{self.told} trials", f"{done} of {len(self.searches)} tasks done"]
-        if total is not None:
-            stage.append(f"{total:,.0f} {self.measurer.unit} an inference")
-        seconds, left = self._seconds, self.budget.left(self.told, self.trials, self._seconds)
-        if left is None:
-            self.progress(", ".join(stage), done, len(self.searches))
-        else:
-            stage.append(f"{time_text(left)} left")
-            self.progress(", ".join(stage), round(seconds), max(round(seconds + left), 1))
+    def _say(self, before: Mapping[str, tuple[Decision, float] | None], status: Status) -> None:
+        """What a batch has brought."""
+        unit = self.measurer.unit
+        for key, search in self.searches.items():
+            was, now = before[key], search.best
+            if was is not None and now is not None and now[1] < was[1]:
+                costs = f"{cost_text(was[1])} -> {cost_text(now[1])} {unit} a call"
+                self.log(f"{search.space.task.kernel}: {costs}: {decision_text(now[0])}")
+        if status.best is not None:
+            self.curve.append(Point(self.trials, status.seconds, status.best))
+            left = "" if status.left is None else f", {time_text(status.left)} left"
+            spent = f"{self.trials} trials, {time_text(status.seconds)}"
+            self.log(f"{spent}: {cost_text(status.best)} {unit} an inference{left}")
+
+    @property
+    def status(self) -> Status:
+        """How far it is."""
+        seconds = self._seconds
+        left = self.budget.left(self.told, self.trials, seconds)
+        return status_of(self.searches.values(), self.measurer.unit, self.told, self.trials, seconds, left)
 
     @property
     def _seconds(self) -> float:
@@ -153,14 +162,6 @@ class Search:
         once = [candidate for candidate in again if len(self.known[_key(candidate)]) == 1]
         for first in range(0, len(once), _BATCH):
             self._measure(once[first : first + _BATCH], _FINAL_ROUNDS)
-
-    @property
-    def total(self) -> float | None:
-        """What the tasks of an inference cost, as far as it is known; None before all of them were measured once."""
-        best = [(search.space.task.calls, search.best) for search in self.searches.values()]
-        if any(pair is None for _, pair in best):
-            return None
-        return sum(calls * pair[1] for calls, pair in best if pair is not None)
 
 
 def of_other_cores(records: Iterable[Record], place: Place) -> list[tuple[Decision, float]]:

@@ -13,6 +13,7 @@ import edgetvm
 from edgetvm import api
 from edgetvm.errors import DataError, EdgeTVMError, TargetError
 from edgetvm.schedule.apply import schedule_kernel
+from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.kernel_key import kernel_key
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
@@ -20,6 +21,7 @@ from edgetvm.tune import run_program, task_search
 from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.search import of_other_cores
 from edgetvm.tune.space import Space
+from edgetvm.tune.status import Status, cost_text, gain_text
 from edgetvm.tune.task_search import TaskSearch
 from edgetvm.tune.types import TuningTask
 from tests.tools import require_tool
@@ -30,25 +32,26 @@ TRIALS = 16
 
 
 @pytest.fixture(scope="module")
-def shown() -> list[tuple[str, int, int]]:
+def shown() -> list[Status]:
     """What the run that made the records showed."""
     return []
 
 
 @pytest.fixture(scope="module")
+def said() -> list[str]:
+    """The lines that it said."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def tuned(
-    int8_digits: Path, shown: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
+    int8_digits: Path, shown: list[Status], said: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, api.TuneReport]:
-    """The demo model's records for cortex-m4, and what the run that made them said."""
+    """The demo model's records for cortex-m4, and what was found."""
     require_tool("qemu-system-arm")
     file = tmp_path_factory.mktemp("tuned") / "r.sqlite"
     return file, edgetvm.tune(
-        int8_digits,
-        "cortex-m4",
-        trials=TRIALS,
-        optimize="speed",
-        records=file,
-        progress=lambda *step: shown.append(step),
+        int8_digits, "cortex-m4", trials=TRIALS, optimize="speed", records=file, log=said.append, watch=shown.append
     )
 
 
@@ -64,12 +67,26 @@ def test_the_report(tuned: tuple[Path, api.TuneReport]) -> None:
     json.dumps(report.to_json(), allow_nan=False)
 
 
-def test_progress(tuned: tuple[Path, api.TuneReport], shown: list[tuple[str, int, int]]) -> None:
-    stage, done, total = shown[-1]
-    assert stage.startswith(f"{TRIALS} trials, ")
-    assert f"{tuned[1].after:,.0f} cycles an inference, 0 s left" in stage
-    assert done == total > 0
-    assert all(0 <= done <= total for _, done, total in shown)
+def test_whoever_waits_sees_how_far_it_is(tuned: tuple[Path, api.TuneReport], shown: list[Status]) -> None:
+    report, last = tuned[1], shown[-1]
+    assert (last.trials, last.made, last.left, last.unit) == (TRIALS, TRIALS, 0, "cycles")
+    assert (last.before, last.best) == (pytest.approx(report.before), pytest.approx(report.after))
+    assert last.rate == pytest.approx(60 * TRIALS / last.seconds)
+    assert sum(task.trials for task in last.tasks) == TRIALS
+    assert sum(task.share for task in last.tasks) == pytest.approx(1)
+    assert [task.share for task in last.tasks] == sorted((task.share for task in last.tasks), reverse=True)
+    assert {(task.kernel, task.before, task.best) for task in last.tasks} == {
+        (task.kernel, task.before, task.after) for task in report.tasks
+    }
+
+
+def test_the_log_tells_the_story(tuned: tuple[Path, api.TuneReport], said: list[str]) -> None:
+    report = tuned[1]
+    best = next(task for task in report.tasks if task.decision)
+    gain = f"-> {cost_text(best.after)} cycles a call: {decision_text(best.decision)}"
+    assert any(line.startswith(f"{best.kernel}: ") and line.endswith(gain) for line in said)
+    assert any(line.endswith(f": {cost_text(report.after)} cycles an inference, 0 s left") for line in said)
+    assert said[-1] == f"{TRIALS} trials: {gain_text(report.before, report.after, 'cycles')}"
 
 
 def test_a_package_of_records(tuned: tuple[Path, api.TuneReport], int8_digits: Path, tmp_path: Path) -> None:
