@@ -187,7 +187,10 @@ def _key(of: Candidate | Record) -> tuple[str, str]:
 
 
 def _hope(search: TaskSearch) -> float:
-    """What trials of a task could gain: its share of the time, less the longer nothing has helped."""
-    if search.best is None:
+    """What trials of a task could gain: its share of the time, less the longer nothing has helped.
+
+    First of all come the rules' own choices, and what was good elsewhere.
+    """
+    if search.best is None or search.hinted:
         return float("inf")
     return search.space.task.calls * search.best[1] / (1 + search.since_gain)

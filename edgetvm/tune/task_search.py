@@ -57,6 +57,12 @@ class TaskSearch:
         """Whether nothing is left to try, or long nothing has helped."""
         return self.since_gain >= _PATIENCE or not self._fresh()
 
+    @property
+    def hinted(self) -> list[Decision]:
+        """The best decision of another core, as long as it is not tried, if it was better than the rule's own there."""
+        best = [decision for decision, ratio in self._elsewhere()[:1] if ratio < 1]
+        return [decision for decision in best if decision_text(decision) not in self._skipped]
+
     def tell(self, records: Iterable[Record]) -> None:
         """Take note of what was measured, in order."""
         for record in records:
@@ -88,7 +94,7 @@ class TaskSearch:
 
     def _pool(self) -> list[Decision]:
         """What could be tried, the most promising first."""
-        hinted = [decision for decision, ratio in self._elsewhere()[:1] if ratio < 1]
+        hinted = self.hinted
         if not self.tried:
             return [{}, *hinted]
         fresh = self._fresh()
@@ -105,14 +111,17 @@ class TaskSearch:
         if not self.tried:
             return [{}]
         space = self.space
-        own = space.tiles({})
+        own, skipped = space.tiles({}), self._skipped
         parents = [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:_PARENTS]]
         elsewhere = [decision for decision, _ in self._elsewhere()[:_PARENTS]]
         near = [*elsewhere, *(other for parent in parents for other in space.neighbours(parent))]
-        # The rule's own choice is one of its tiles: it is not measured twice.
-        skipped = self.tried | {decision_text(tile) for tile in own[:1]}
         pool = {decision_text(decision): decision for decision in [*own, *near] if decision}
         return [decision for text, decision in pool.items() if text not in skipped]
+
+    @property
+    def _skipped(self) -> set[str]:
+        """What is not tried any more. The rule's own choice is one of its tiles: it is not measured twice."""
+        return self.tried | {decision_text(tile) for tile in self.space.tiles({})[:1]}
 
     def _ranked(self, decisions: Sequence[Decision]) -> list[Decision]:
         if not decisions:

@@ -204,7 +204,11 @@ def test_what_another_core_found_is_tried_first() -> None:
     assert hints[-1] == (tiles[-1], 0.6) and len(hints) == len(tiles) + 1
     search = TaskSearch(space, 0, hints)
     assert [candidate.decision for candidate in search.propose(8)] == [{}, tiles[-1]]
+    assert search.hinted == [tiles[-1]]
     search.tell([record()])
     assert search.propose(1)[0].decision == tiles[-1]
+    search.tell([record(decision=tiles[-1], cost=120)])
+    assert search.hinted == []
+    assert TaskSearch(space, 0, [(tiles[0], 0.5)]).hinted == []  # the rule's own choice here
     worse = TaskSearch(space, 0, [(tiles[-1], 1.2)])
     assert [candidate.decision for candidate in worse.propose(8)] == [{}]
