@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from enumerate_tiles import LAYERS, Layer, function_of
@@ -34,18 +35,18 @@ OWN = {"int8_depthwise": Layer("int8", (1, 14, 14, 64), 64, kernel=3, groups=64)
 
 
 def points_of(space: Space) -> list[Decision]:
-    """The rule's own choice, its tiles, and both with each number of the recipe changed alone."""
+    """The rule's own choice, its tiles, and both with each number of the recipe changed alone; equal loops once."""
     numbers: list[dict[str, int]] = [{}]
     numbers += [{name: value} for name, values in space.moves.items() for value in values[1:]]
-    found: dict[str, Decision] = {}
+    found: dict[int, Decision] = {}
     for each in numbers:
         for decision in [each, *space.tiles(each)[1:]]:
-            found[decision_text(decision)] = decision
+            found.setdefault(space.written(decision), decision)
     return list(found.values())
 
 
-def measure_space(layer: Layer, target_name: str) -> tuple[Space, dict[str, Record]]:
-    """The space of a layer, and a record of each of its points."""
+def measure_space(layer: Layer, target_name: str) -> tuple[Space, dict[int, Record]]:
+    """The space of a layer, and by the loops that are written a record of each of its points."""
     target = load_target(target_name)
     machine = machine_for(target, "library")
     func, constants = function_of(layer)
@@ -58,20 +59,20 @@ def measure_space(layer: Layer, target_name: str) -> tuple[Space, dict[str, Reco
         records: list[Record] = []
         for first in range(0, len(candidates), BATCH):
             measurer.measure(candidates[first : first + BATCH], 0, records.append, {})
-    return space, {decision_text(record.decision): record for record in records}
+    return space, {space.written(record.decision): record for record in records}
 
 
-def search_in(space: Space, table: dict[str, Record], seed: int = 0) -> list[float]:
+def search_in(space: Space, table: dict[int, Record], seed: int = 0) -> list[float]:
     """The least cost so far after each trial of a search that may try what is in the table."""
     search = TaskSearch(space, seed)
     best: list[float] = []
     while len(best) < len(table) and (proposed := search.propose(4)):
         for candidate in proposed:
-            record = table.get(decision_text(candidate.decision))
+            record = table.get(space.written(candidate.decision))
             if record is None:
                 search.tried.add(decision_text(candidate.decision))
                 continue
-            search.tell([record])
+            search.tell([replace(record, decision=candidate.decision)])
             cost = search.best
             best.append(cost[1] if cost else float("inf"))
     return best

@@ -30,7 +30,7 @@ def apply_decision(machine: Machine, decision: Decision) -> Machine:
     """The machine on which rules decide so; a tile that is none of a rule's is left to the rule."""
     tile: dict[str, Any] = {k.removeprefix(_TILE): n for k, n in decision.items() if k.startswith(_TILE)}
     numbers = {name: value for name, value in decision.items() if not name.startswith(_TILE)}
-    recipe = replace(machine.recipe, **numbers)
+    recipe = replace(machine.recipe, **numbers) if numbers else machine.recipe
     return replace(machine, tile=TileSize(**tile) if tile else machine.tile, recipe=recipe, decisions={})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import tvm_ffi
@@ -12,6 +12,7 @@ from edgetvm.schedule.apply import schedule_kernel
 from edgetvm.schedule.decision import apply_decision, decision_text, tile_decision
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.types import Decision, Packing, ScheduledKernel, TileSize
+from edgetvm.tune.asked import watch
 from edgetvm.tune.types import TuningTask
 
 _TILE = "tile."
@@ -33,12 +34,13 @@ class Space:
     @cached_property
     def moves(self) -> dict[str, list[int]]:
         """The numbers that matter to this task, each with the values that do, the recipe's own among them."""
+        recipe, asked = watch(self.machine.recipe)
+        own = _code_of(self._schedule(replace(self.machine, recipe=recipe)))
         found: dict[str, list[int]] = {}
-        own = _code_of(self.scheduled({}))
-        for name, values in self.alternatives.items():
+        for name in filter(asked.__contains__, self.alternatives):
             default = getattr(self.machine.recipe, name)
-            other = [v for v in values if v != default and _code_of(self.scheduled({name: v})) != own]
-            if other:
+            values = [value for value in self.alternatives[name] if value != default]
+            if other := [value for value in values if _code_of(self.scheduled({name: value})) != own]:
                 found[name] = [default, *other]
         return found
 
@@ -46,16 +48,15 @@ class Space:
         """The kernel that the task's rule writes with these numbers, in the tile of its own choice."""
         key = decision_text(numbers)
         if key not in self._scheduled:
-            machine = apply_decision(self.machine, numbers)
-            self._scheduled[key] = schedule_kernel(self.task.func, machine, self.task.constants)
+            self._scheduled[key] = self._schedule(apply_decision(self.machine, numbers))
         return self._scheduled[key]
 
     def written(self, decision: Decision) -> int:
-        """A number for the loops that the task's rule writes, equal for equal loops."""
+        """A number for the code that the task's rule writes, equal for equal code."""
         key = decision_text(decision)
         if key not in self._written:
-            machine = apply_decision(self.machine, decision)
-            kernel = schedule_kernel(self.task.func, machine, self.task.constants)
+            tiled = bool(tile_of(decision))
+            kernel = self._schedule(apply_decision(self.machine, decision)) if tiled else self.scheduled(decision)
             self._written[key] = _code_of(kernel)
         return self._written[key]
 
@@ -82,6 +83,9 @@ class Space:
                     changed[name] = value
                 kept = {**changed, **tile}
                 yield kept if kept in self.tiles(changed) else changed
+
+    def _schedule(self, machine: Machine) -> ScheduledKernel:
+        return schedule_kernel(self.task.func, machine, self.task.constants)
 
     def features(self, decision: Decision) -> list[float]:
         """What a model of costs sees of a decision."""
