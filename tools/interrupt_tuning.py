@@ -3,10 +3,11 @@
     python tools/interrupt_tuning.py MODEL --target T [--trials 96] [--moments 20] [--seed 0]
 
 At random moments the run is interrupted (SIGINT), killed (SIGKILL) or left without room for any file that grows, and
-started again with the same records. One row a moment: records before and after it, how many trials that had begun are
-not recorded, and by what the run ended. At the end the run goes on undisturbed. Under emulation its records must equal
-those of a run that was never disturbed; times never repeat: there the same command is given once more, which must
-measure nothing and find the same.
+started again with the same records: after a random time, or soon after a random number of further records, since
+building takes long and what runs is over soon. One row a moment: records before and after it, how many trials that had
+begun are not recorded, and by what the run ended. At the end the run goes on undisturbed. Under emulation its records
+must equal those of a run that was never disturbed; times never repeat. The same command, given once more, must measure
+nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from edgetvm.tune.text import write_text
 ROOT = Path(edgetvm.__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-c", "import sys; from edgetvm.cli.main import main; sys.exit(main())")
 KINDS = ("SIGINT", "SIGKILL", "full disk")
-LEAST_S = 1.0
+MOST_RECORDS = 6
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,12 @@ class Moment:
     said: str
 
 
-def disturb(tuning: Tuning, number: int, kind: str, seconds: float) -> Moment:
-    """Start the run, and disturb it after so many seconds."""
+def disturb(tuning: Tuning, number: int, kind: str, more: int, seconds: float) -> Moment:
+    """Start the run, and disturb it when there are so many `more` records, and so many seconds have passed."""
+    wanted, began = len(tuning.read()) + more, time.monotonic()
     with tuning.start(number) as process:
+        while len(tuning.read()) < wanted and process.poll() is None:
+            time.sleep(LOOK_S)
         time.sleep(seconds)
         before, begun = tuning.read(), tuning.begun(number)
         if kind == "full disk":
@@ -121,7 +126,9 @@ def disturb(tuning: Tuning, number: int, kind: str, seconds: float) -> Moment:
     after = tuning.read()
     recorded = {symbol_name(record.kernel, record.decision) for record in after}
     line = next((line for line in said.splitlines() if line.startswith("edgetvm: ")), said)
-    return Moment(seconds, kind, len(before), len(after), len(begun - recorded), process.returncode, line)
+    return Moment(
+        time.monotonic() - began, kind, len(before), len(after), len(begun - recorded), process.returncode, line
+    )
 
 
 def comparable(records: Sequence[Record]) -> list[dict[str, object]]:
@@ -150,7 +157,9 @@ def main() -> int:
         print("| after s | by | records before | after | begun, not recorded | exit | said |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for number in range(arguments.moments):
-            moment = disturb(disturbed, number, KINDS[number % 3], chance.uniform(LEAST_S, seconds / 2))
+            more = chance.randrange(MOST_RECORDS)
+            delay = chance.uniform(0, 1 if more else seconds / 4)
+            moment = disturb(disturbed, number, KINDS[number % 3], more, delay)
             cells = [f"{moment.seconds:.1f}", moment.kind, moment.before, moment.after, moment.lost, moment.status]
             print(f"| {' | '.join(map(str, [*cells, moment.said.replace(name, '')]))} |", flush=True)
         disturbed.run(arguments.moments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,34 @@ def test_as_many_are_linked_as_there_is_room_for(tmp_path: Path, monkeypatch: py
     assert [ran[n].output for n in range(6)] == [b"\1", b"\2", b"", b"\4", b"\5", b"\6"]
     assert (ran[2].status, linked) == (CRASHED, [1, 1, 1, 2])
     assert "needs 2" in ran[2].note and "flash" in ran[2].note
+
+
+class Enough(Exception):
+    """No more is wanted."""
+
+
+def test_each_is_told_as_it_ends(runner: ProgramRunner, trials: dict[str, Trial]) -> None:
+    """What hangs behind it is not waited for."""
+
+    def tell(_number: int, _ran: Ran) -> None:
+        raise Enough
+
+    began = time.monotonic()
+    with pytest.raises(Enough):
+        runner.run([trials[name] for name in ("right", "right", "hang", "hang")], 2, tell)
+    assert time.monotonic() - began < run_program._LIMIT_S
+
+
+def test_times_are_multiples_of_what_is_beside(runner: ProgramRunner, trials: dict[str, Trial]) -> None:
+    ran: dict[int, Ran] = {}
+    names = ("slow", "right", "slow")
+    runner.run([replace(trials[name], beside=trials["right"]) for name in names], 7, ran.__setitem__)
+    times = 0 if runner.platform.figure else 7  # an emulator counts, once
+    assert [len(ran[number].beside) for number in range(3)] == [times] * 3
+    slow, same, again = (judge(ran[number], WANTED, "us", 3.0).cost for number in range(3))
+    assert slow and same and again
+    assert slow.value > 60
+    assert times == 0 or same.value == pytest.approx(3.0, rel=0.5)
 
 
 def test_floats_may_differ_a_little() -> None:
