@@ -11,7 +11,7 @@ from edgetvm.deploy.counts import Figure, cycle_model, instructions
 from edgetvm.target.types import Processor
 
 Ended = tuple[int | None, str]  # the exit status of a program, None of one that had to be stopped, and what it said
-_LOOK_S = 0.05
+_LOOK_S = 0.01
 
 
 @dataclass(frozen=True)

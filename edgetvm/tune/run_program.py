@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
@@ -21,6 +23,7 @@ from edgetvm.tune.results import Results
 from edgetvm.tune.room import check_room
 from edgetvm.tune.types import CRASHED, HUNG, Ran, Tell, Trial
 
+TAKEN = "taken"  # as the harness calls it
 _LIMIT_S = 20.0  # without a line in the report
 
 
@@ -102,10 +105,12 @@ class _Share:
                 alive = time.monotonic()
                 for ran in results.ended():
                     self.tell(left.pop(0), ran)
+                    taken()
             return not self.stopped.is_set() and time.monotonic() - alive < _LIMIT_S
 
-        status, said = platform.run(program, work, going_on)
-        going_on()
+        with _pace(work) as taken:
+            status, said = platform.run(program, work, going_on)
+            going_on()
         if status is None:
             return Ran(HUNG, note=f"no end in {_LIMIT_S:g} s")
         return Ran(CRASHED, note=said[-200:] or f"status {status}")
@@ -122,6 +127,17 @@ class _Share:
                 if len(trials) == 1:
                     raise
                 trials = trials[: len(trials) // 2]
+
+
+@contextmanager
+def _pace(work: Path) -> Iterator[Callable[[], object]]:
+    """Gives what lets a program in the folder `work` begin its next trial: the result of the last one was taken."""
+    os.mkfifo(work / TAKEN)
+    pipe = os.open(work / TAKEN, os.O_RDWR)
+    try:
+        yield lambda: os.write(pipe, b".")
+    finally:
+        os.close(pipe)
 
 
 def program_runner(target: Target, work: Path, board: str | None = None, threads: int = 1) -> ProgramRunner:

@@ -2,7 +2,8 @@
  * kept; then, where there is a clock, round after round in turn with the kernel beside it.
  *
  * A trial ends with its line `trial_ok`: what it gave is written by then, so that the host may take it at once, and
- * knows how far a program that crashed had come.
+ * knows how far a program that crashed had come. Where there is a file `taken` the next one begins when a byte comes from
+ * it, so that a host that dies has not taken one result at most.
  */
 #include "trials.h"
 
@@ -30,7 +31,7 @@ typedef struct {
 static trials_request request;
 static uint8_t *memory;
 static ready own, other;
-static int outputs_file;
+static int outputs_file, taken_file;
 
 static uint8_t *aligned(uint8_t *at) {
     return at + (TRIALS_ALIGN - (uintptr_t)at % TRIALS_ALIGN) % TRIALS_ALIGN;
@@ -145,6 +146,11 @@ static int run_trial(const trial *at) {
     return DONE;
 }
 
+static int wait_until_taken(void) {
+    uint8_t byte;
+    return taken_file < 0 || port_read(taken_file, &byte, 1) == 0 ? DONE : FILE_FAILED;
+}
+
 static int start(void) {
     const int file = port_open("request.bin", 0);
     if (file < 0 || port_read(file, &request, sizeof request) != 0 || request.magic != MAGIC) {
@@ -157,6 +163,7 @@ static int start(void) {
     if (memory == NULL) {
         return NO_MEMORY;
     }
+    taken_file = port_open("taken", 0);
     outputs_file = port_open("outputs.bin", 1);
     return outputs_file >= 0 && report_open() == 0 ? DONE : FILE_FAILED;
 }
@@ -170,6 +177,9 @@ int harness_main(void) {
     }
     for (i = 0; error == DONE && i < trial_count; i++) {
         error = run_trial(&trials[i]);
+        if (error == DONE) {
+            error = wait_until_taken();
+        }
     }
     return error;
 }
