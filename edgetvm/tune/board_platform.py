@@ -17,7 +17,7 @@ from edgetvm.target.types import Target
 from edgetvm.tune.platform import Ended, Platform, counted, run_command
 
 MEASURED = "measured cycles"
-_ROUNDS = 5  # nothing else runs on a board: its times hardly differ
+_ROUNDS, _WARM_UP = 3, 1  # nothing else runs on a board: its times hardly differ
 
 
 def emulated_platform(target: Target) -> Platform:
@@ -62,6 +62,7 @@ def platform_at_port(target: Target, port: str) -> Platform:
         run,
         per_us=board.clock_mhz,
         most_rounds=_ROUNDS,
+        warm_up=_WARM_UP,
         macros=tuple(serial_macros(target, board, serial)),
         fixed_memory=True,
         slow_line=True,

@@ -25,7 +25,8 @@ class Platform:
                    go on
     figure         counts what a program's code takes; without it, times are measured,
     per_us         of which a microsecond has so many units,
-    most_rounds    in no more rounds than these; None is any number
+    most_rounds    in no more rounds than these; None is any number;
+    warm_up        each after so many calls that do not count
     fixed_memory   the program has to bring its memory
     slow_line      what it writes takes long: a CRC-32 stands for outputs of integers
     """
@@ -38,6 +39,7 @@ class Platform:
     figure: Callable[[Path], Figure] | None = None
     per_us: float = 1.0
     most_rounds: int | None = None
+    warm_up: int = 2
     macros: tuple[str, ...] = ()
     fixed_memory: bool = False
     slow_line: bool = False

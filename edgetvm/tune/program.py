@@ -81,11 +81,13 @@ def write_data(folder: Path, trials: Sequence[Trial]) -> Path:
     return source
 
 
-def write_request(folder: Path, rounds: int, *, threads: int, bound: bool, digests: bool) -> None:
-    """What the harness reads: in how many `rounds` it times each trial, on how many `threads`, whether each is `bound`
-    to a core, and whether it writes `digests` instead of outputs where these are integers.
+def write_request(folder: Path, rounds: int, *, warm_up: int, threads: int, bound: bool, digests: bool) -> None:
+    """What the harness reads: in how many `rounds` it times each trial, after how many calls of `warm_up`, on how many
+    `threads`, whether each is `bound` to a core, and whether it writes `digests` instead of outputs where these are
+    integers.
     """
-    (folder / "request.bin").write_bytes(struct.pack("<6IQ", MAGIC, rounds, threads, bound, digests, 0, _LEAST_NS))
+    numbers = (MAGIC, rounds, warm_up, threads, bound, digests)
+    (folder / "request.bin").write_bytes(struct.pack("<6IQ", *numbers, _LEAST_NS))
 
 
 def written_bytes(trial: Trial, digests: bool) -> int:

@@ -94,8 +94,14 @@ class _Share:
         platform = self.runner.platform
         timed = platform.figure is None
         rounds = self.rounds if platform.most_rounds is None else min(self.rounds, platform.most_rounds)
-        bound, threads = timed and not platform.fixed_memory, self.runner.threads
-        write_request(work, rounds * timed, threads=threads, bound=bound, digests=platform.slow_line)
+        write_request(
+            work,
+            rounds * timed,
+            warm_up=platform.warm_up,
+            threads=self.runner.threads,
+            bound=timed and not platform.fixed_memory,
+            digests=platform.slow_line,
+        )
         results = Results(trials, work, platform, platform.figure(program) if platform.figure else None)
         alive: float | None = None
 

@@ -12,11 +12,11 @@
 #include "port.h"
 #include "report.h"
 
-enum { MAGIC = 0x4c495254, FILL = 0xA5, WARM_UP = 2 };
+enum { MAGIC = 0x4c495254, FILL = 0xA5 };
 enum { DONE = 0, BAD_REQUEST = 2, FILE_FAILED = 3, NO_MEMORY = 4, NO_THREADS = 5 };
 
 typedef struct {
-    uint32_t magic, rounds, threads, bound, digests, unused;
+    uint32_t magic, rounds, warm_up, threads, bound, digests;
     uint64_t least_ns; /* that a timed row of calls takes */
 } trials_request;
 
@@ -119,8 +119,8 @@ static uint64_t time_calls(const ready *at, uint64_t calls) {
 
 /* Reports picoseconds a call: 0 if the clock stands still. */
 static void run_timed(const ready *at, const char *key) {
-    const uint64_t warm_up = time_calls(at, WARM_UP);
-    const uint64_t calls = warm_up == 0 ? 1 : request.least_ns * WARM_UP / warm_up + 1;
+    const uint64_t warm_up = time_calls(at, request.warm_up);
+    const uint64_t calls = warm_up == 0 ? 1 : request.least_ns * request.warm_up / warm_up + 1;
     report(key, time_calls(at, calls) * 1000u / calls);
 }
 
