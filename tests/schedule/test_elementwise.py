@@ -117,3 +117,14 @@ def test_values_that_depend_on_their_place(target: str, shape: tuple[int, ...]) 
     x = values(shape, "float32")
     scheduled = schedule(lambda p, emit: relax.op.tril(p[0], 1), [x], target)
     assert_close(run(scheduled, [x]), np.tril(x, 1))
+
+
+@pytest.mark.parametrize("target", MACHINES)
+@pytest.mark.parametrize(("channels", "width"), [(3, 32), (3, 7), (64, 32)])
+def test_few_planes_become_pixels_by_vectors_of_a_row(target: str, channels: int, width: int) -> None:
+    x = values((1, channels, 5, width), "float32")
+    scheduled = schedule(lambda p, emit: relax.op.permute_dims(p[0], [0, 2, 3, 1]), [x], target)
+    assert scheduled.rules == ["elementwise"]
+    lanes = machine(target).lanes(x.itemsize)
+    assert vectors(scheduled) == ([lanes] if channels < lanes and width % lanes == 0 else [])
+    np.testing.assert_array_equal(run(scheduled, [x]), x.transpose(0, 2, 3, 1))

@@ -1,4 +1,5 @@
-"""Every block of what is left: its innermost axis along the vector, or all of a tensor if every other is in step."""
+"""Every block of what is left: along the vector its innermost axis, all of a tensor if every other is in step, or rows
+of planes that become pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from tvm.s_tir import Schedule
 from edgetvm.schedule import analysis as facts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.flat_loop import flat_loop
-from edgetvm.schedule.rules.vectors import vectorize_last
+from edgetvm.schedule.rules.vectors import vectorize_last, vectorize_planes
 from edgetvm.schedule.types import Answer, Constants, Loops
 
 
@@ -19,6 +20,6 @@ def elementwise(sch: Schedule, machine: Machine, constants: Constants) -> Answer
         return Loops(flat, {})
     for block in facts.all_blocks(sch):
         body = sch.get(block)
-        if facts.is_simple(body) and not facts.reduction_axes(body):
+        if facts.is_simple(body) and not facts.reduction_axes(body) and not vectorize_planes(sch, block, machine):
             vectorize_last(sch, block, machine)
     return {}
