@@ -37,7 +37,8 @@ ROOT = Path(edgetvm.__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-c", "import sys; from edgetvm.cli.main import main; sys.exit(main())")
 KINDS = ("SIGINT", "SIGKILL", "full disk")
 MOST_RECORDS = 6
-LOOK_S = 0.05
+LOOK_S = 0.01
+SOON_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def main() -> int:
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for number in range(arguments.moments):
             more = chance.randrange(MOST_RECORDS)
-            delay = chance.uniform(0, 1 if more else seconds / 4)
+            delay = chance.uniform(0, SOON_S if more else seconds / 4)
             moment = disturb(disturbed, number, KINDS[number % 3], more, delay)
             cells = [f"{moment.seconds:.1f}", moment.kind, moment.before, moment.after, moment.lost, moment.status]
             print(f"| {' | '.join(map(str, [*cells, moment.said.replace(name, '')]))} |", flush=True)

@@ -77,7 +77,7 @@ class Measurer:
                 outcome = judge(ran, self.data(candidate.task)[1], self.runner.unit, base)
                 tell(self._record(candidate, outcome, trial.code_bytes))
 
-            self.runner.run([trial for _, trial in ready], 0 if self.by_size else rounds, ended)
+            self.runner.run([trial for _, trial in ready], rounds, ended)
 
     def _build(self, candidates: Sequence[Candidate], work: Path) -> dict[str, Trial | str]:
         """By symbol what each became."""

@@ -20,6 +20,8 @@ _APPLICATION = 0x45545652  # SQLite's mark of the files of one program
 _BUSY_S = 30.0  # another tuning may be writing
 _INSERT = f"INSERT INTO trials ({', '.join(FIELDS)}) VALUES ({', '.join(f':{name}' for name in FIELDS)})"  # noqa: S608
 _SELECT = f"SELECT {', '.join(FIELDS)} FROM trials ORDER BY id"  # noqa: S608
+_SELECT_ONE = f"SELECT {', '.join(FIELDS)} FROM trials WHERE id = ?"  # noqa: S608
+_LEAST_BYTES = 64  # of a row
 _OTHER_FILE = "name another file with --records"
 
 
@@ -115,12 +117,13 @@ class RecordFile:
 
 
 def _salvage(path: Path) -> Iterator[Record]:
-    """The records of a damaged file up to the first that cannot be read."""
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            connection.row_factory = sqlite3.Row
-            for row in connection.execute(_SELECT):
-                if (record := from_fields(dict(row))) is not None:
-                    yield record
-    except sqlite3.Error:
-        return
+    """The records of a damaged file that can be read, each looked for by its number: others may be lost."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        for number in range(1, path.stat().st_size // _LEAST_BYTES + 1):
+            try:
+                row = connection.execute(_SELECT_ONE, (number,)).fetchone()
+            except sqlite3.Error:
+                continue
+            if row is not None and (record := from_fields(dict(row))) is not None:
+                yield record
