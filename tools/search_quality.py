@@ -1,6 +1,7 @@
 """How soon does the search of `edgetvm tune` find what is best? Measure a whole space once, then search in the table.
 
     python tools/search_quality.py [--targets cortex-a53,cortex-m4] [--layers int8_conv,int8_pointwise,int8_depthwise]
+                                   [--optimize balanced]
 
 The space of a layer: the tiles of its rule, with no number of the recipe or one of them changed. One row a layer and
 target: the points, the first guess against the best, and the best that was found after a quarter of the points.
@@ -45,16 +46,16 @@ def points_of(space: Space) -> list[Decision]:
     return list(found.values())
 
 
-def measure_space(layer: Layer, target_name: str) -> tuple[Space, dict[int, Record]]:
+def measure_space(layer: Layer, target_name: str, optimize: str) -> tuple[Space, dict[int, Record]]:
     """The space of a layer, and by the loops that are written a record of each of its points."""
     target = load_target(target_name)
-    machine = machine_for(target, "library")
+    machine = machine_for(target, "library", optimize)
     func, constants = function_of(layer)
     task = TuningTask(kernel_key(func), "layer", func, constants, "", 1)
     space = Space(task, machine, alternatives(recipe_files(target, "library")))
     candidates = [Candidate(task, decision) for decision in points_of(space)]
     with tempfile.TemporaryDirectory(prefix="edgetvm-quality-") as work:
-        place = place_of(target.processor.name, machine, "balanced")
+        place = place_of(target.processor.name, machine, optimize)
         measurer = Measurer(Builder(machine, tvm_target(target)), program_runner(target, Path(work)), place)
         records: list[Record] = []
         for first in range(0, len(candidates), BATCH):
@@ -83,13 +84,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--targets", default="cortex-a53,cortex-m4")
     parser.add_argument("--layers", default="int8_conv,int8_pointwise,int8_depthwise")
+    parser.add_argument("--optimize", default="balanced")
     arguments = parser.parse_args()
     layers = LAYERS | OWN
     print("| layer | target | points | first guess / best | after a quarter / best | best after |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in arguments.layers.split(","):
         for target in arguments.targets.split(","):
-            space, table = measure_space(layers[name], target)
+            space, table = measure_space(layers[name], target, arguments.optimize)
             least = min(r.outcome.cost.value for r in table.values() if r.outcome.cost)
             found = search_in(space, table)
             quarter = found[min(max(int(SHARE * len(table)), 1), len(found)) - 1]

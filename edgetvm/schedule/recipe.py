@@ -66,6 +66,8 @@ class Recipe:
     neon_narrow           instructions that narrow and store up to eight outputs
     neon_loads            loads of one unrolled body at most
     neon_tile             instructions that such a tile costs: loops and addresses
+    neon_windows          instructions with windows copied to be one run, of a hundred of those without, at which it
+                          pays where NEON has no dot product; 0 for never
     neon_winograd         instructions of exact Winograd, of a hundred of the direct convolution, at which its larger
                           weights pay where NEON has no dot product; 0 for never
     depthwise_pixels      pixels across that a depthwise convolution computes at once, on cores with DSP
@@ -148,6 +150,7 @@ class Recipe:
     neon_narrow: int = 0
     neon_loads: int = 0
     neon_tile: int = 0
+    neon_windows: int = 0
     neon_winograd: int = 0
     depthwise_pixels: int = 0
     helium_pixels: int = 0

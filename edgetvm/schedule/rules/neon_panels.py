@@ -13,9 +13,10 @@ from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.dot_window import GROUP, loads_of, window_of
 from edgetvm.schedule.rules.neon_instructions import Neon
+from edgetvm.schedule.rules.neon_plan import Plan, tile_cost
 from edgetvm.schedule.rules.neon_products import Form
-from edgetvm.schedule.rules.neon_strip import strip_of
-from edgetvm.schedule.rules.neon_tile import VECTOR, Plan, tile_cost, write_loops
+from edgetvm.schedule.rules.neon_strip import VECTOR, strip_of
+from edgetvm.schedule.rules.neon_tile import write_loops
 from edgetvm.schedule.rules.packed_weights import position_of
 from edgetvm.schedule.types import Answer, Constants
 

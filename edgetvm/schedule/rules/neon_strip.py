@@ -71,17 +71,17 @@ class Strip:
         return copy, x.base
 
 
-def strip_of(kernel: DotKernel, machine: Machine, odd: bool, least: int = 1) -> Strip:
+def strip_of(kernel: DotKernel, machine: Machine, odd: bool, least: int = 1, beside: int = 0) -> Strip:
     """As many rows as a copy may have, in `least` strips if there are so many rows; all of them without a copy.
 
-    `odd` depths are copied even without a border.
+    `odd` depths are copied even without a border. `beside` are bytes that a row of the output needs beside the copy.
     """
     rows = kernel.extents[1]
     if kernel.border is None and not odd:
         return Strip(kernel, rows, copied=False)
     limit = copy_limit(kernel, machine)
     most = max(rows // least, 1)
-    height = max((h for h in range(1, most + 1) if strip_bytes(kernel, h) <= limit), default=1)
+    height = max((h for h in range(1, most + 1) if strip_bytes(kernel, h) + h * beside <= limit), default=1)
     strips = -(-rows // height)
     together = TOGETHER if machine.helium or machine.plain else 1
     return Strip(kernel, -(-rows // strips), True, WORD if machine.plain else VECTOR, together)

@@ -13,7 +13,7 @@ import numpy as np
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.dot_kernel import DotKernel
 from edgetvm.schedule.rules.neon_instructions import Neon
-from edgetvm.schedule.rules.neon_tile import plan_tiles
+from edgetvm.schedule.rules.neon_plan import plan_tiles
 from edgetvm.schedule.rules.winograd_choice import plans_of
 from edgetvm.schedule.rules.winograd_numbers import WORDS, is_exact
 from edgetvm.schedule.rules.winograd_plan import WinogradPlan
