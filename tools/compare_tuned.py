@@ -1,11 +1,12 @@
 """What tuning gains on this machine: packages with and without records, timed in turn.
 
-    python tools/compare_tuned.py --records FILE [--models ic01,vww01] [--kinds float,int8] [--threads 1] [--starts 3]
-        [--rounds 15] [--seconds 0.05] [--quantized DIR]
+    python tools/compare_tuned.py --records FILE [--models ic01,vww01] [--kinds float,int8] [--threads 1] [--starts 9]
+        [--rounds 7] [--seconds 0.05] [--quantized DIR]
 
-Both packages of a model have a process of their own and take turns, as the engines of compare_peers.py do; they are
-started anew `--starts` times, since where memory comes to lie makes a difference of its own. A ratio is tuned / untuned
-of the same round: the median of all rounds and its 95 % interval. A model is slower or faster where 1 is outside of it.
+Both packages of a model have a process of their own and take turns, as the engines of compare_peers.py do. They are
+started anew `--starts` times: where memory comes to lie makes two equal packages differ by some thousandths. A start
+gives one ratio, the median over its rounds of tuned / untuned; in the table are the median of all starts and its 95 %
+interval. A model is slower or faster where 1 is outside of it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from compare_peers import Times, Worker, amount, print_machine, take_turns
+from compare_peers import Times, Worker, amount, print_machine, ratio, take_turns
 from compare_peers_models import TARGET, Unavailable, float_model, load_inputs, our_int8
 
 import edgetvm
@@ -63,27 +64,27 @@ def compare(files: dict[str, Path], inputs: Path, turns: Turns) -> tuple[dict[st
                 worker.close()
         for name, reason in missing.items():
             raise Unavailable(f"{name}: {reason}")
-    times = {name: [us for run in runs for us in run[name].medians] for name in files}
-    ratios = [tuned / own for tuned, own in zip(times[TUNED], times[UNTUNED], strict=True)]
-    return {name: statistics.median(own) for name, own in times.items()}, cost_of(ratios, "tuned / untuned")
+    found = [ratio(run, TUNED, [UNTUNED]) for run in runs]
+    times = {name: statistics.median(run[name].median for run in runs) for name in files}
+    return times, cost_of([pair[0] for pair in found if pair], "tuned / untuned")
 
 
-def verdict(ratio: Cost) -> str:
+def verdict(found: Cost) -> str:
     """Whether tuning made a difference."""
-    return "slower" if ratio.low > 1 else "faster" if ratio.high < 1 else "equal"
+    return "slower" if found.low > 1 else "faster" if found.high < 1 else "equal"
 
 
 def geometric_mean(ratios: list[Cost]) -> Cost:
     """Of independent ratios, with the interval that theirs give."""
-    middle = statistics.fmean(math.log(ratio.value) for ratio in ratios)
-    spread = math.hypot(*(math.log(ratio.high / ratio.low) / 2 for ratio in ratios)) / len(ratios)
+    middle = statistics.fmean(math.log(each.value) for each in ratios)
+    spread = math.hypot(*(math.log(each.high / each.low) / 2 for each in ratios)) / len(ratios)
     return Cost(math.exp(middle), math.exp(middle - spread), math.exp(middle + spread), ratios[0].unit)
 
 
-def print_row(name: str, times: dict[str, float], ratio: Cost) -> None:
+def print_row(name: str, times: dict[str, float], found: Cost) -> None:
     """One line of the table."""
     cells = [amount(times[kind]) if times else "" for kind in (UNTUNED, TUNED)]
-    cells += [f"{ratio.value:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}", verdict(ratio)]
+    cells += [f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}", verdict(found)]
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -94,8 +95,8 @@ def main() -> None:
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--kinds", default=KINDS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--starts", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=15, help="of a start")
+    parser.add_argument("--starts", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7, help="of a start")
     parser.add_argument("--seconds", type=float, default=0.05, help="of one turn of one package")
     parser.add_argument("--quantized", type=Path, help="a folder of NAME.onnx as edgetvm.quantize writes them")
     given = parser.parse_args()
@@ -111,16 +112,16 @@ def main() -> None:
                 np.savez(inputs := folder / "inputs.npz", **load_inputs(model))
                 try:
                     source = our_int8(model, given.quantized) if kind == "int8" else float_model(model)
-                    times, ratio = compare(packages(source, given.records, folder, given.threads), inputs, turns)
+                    times, found = compare(packages(source, given.records, folder, given.threads), inputs, turns)
                 except Unavailable as error:
                     print(f"{model} {kind}: {error}", file=sys.stderr, flush=True)
                     continue
-            print_row(f"{model} {kind}", times, ratio)
-            ratios.append(ratio)
+            print_row(f"{model} {kind}", times, found)
+            ratios.append(found)
     if not ratios:
         sys.exit(1)
     print_row("geometric mean", {}, geometric_mean(ratios))
-    if any(verdict(ratio) == "slower" for ratio in ratios):
+    if any(verdict(each) == "slower" for each in ratios):
         sys.exit(1)
 
 
