@@ -11,6 +11,9 @@ import pytest
 from edgetvm.errors import TargetError
 from edgetvm.resources import schedules_dir, targets_dir
 from edgetvm.target.load import list_targets, load_target
+from edgetvm.tune.best import SIZE_UNIT, TIME_UNITS, choices
+from edgetvm.tune.records import tools
+from edgetvm.tune.text import read_text
 
 TARGETS = sorted(path for folder in ("boards", "processors") for path in (targets_dir() / folder).glob("*.toml"))
 PROCESSORS = {
@@ -68,3 +71,13 @@ def test_schedules_parse() -> None:
         assert tomllib.loads(path.read_text()), path
     for path in schedules_dir().rglob("*.json"):
         assert json.loads(path.read_text()), path
+
+
+def test_records_are_of_their_core_and_of_this_version() -> None:
+    for path in (schedules_dir() / "tuned").glob("*/records.jsonl"):
+        records = read_text(path)
+        assert {(record.place.core, record.place.tools) for record in records} == {(path.parent.name, tools())}
+        for place in {record.place for record in records}:
+            units = (*TIME_UNITS, SIZE_UNIT)
+            better = {kernel for kernel, choice in choices(records, place, units).items() if choice.best.decision}
+            assert better == {record.kernel for record in records if record.place == place}, path

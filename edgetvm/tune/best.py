@@ -24,41 +24,7 @@ class Choice:
     best: Record
 
 
-def choices(records: Iterable[Record], place: Place, units: Iterable[str]) -> dict[str, Choice]:
-    """For each kernel its best record in the first of `units` that it has; of equal ones that which decides least.
-
-    A decision counts only where it costs less than what the rule decides itself, beyond the spread of both. Of a
-    candidate that was measured several times the last record counts.
-    """
-    found = _better(records, place, units)
-    return {kernel: _cheapest(known, lambda record: cost_of(record).value) for kernel, known in found.items()}
-
-
-def choices_within(
-    records: Iterable[Record], place: Place, units: Iterable[str], calls: Mapping[str, int], room: int = 0
-) -> dict[str, Choice]:
-    """Like `choices`, of the kernels in `calls` with how often each is called, but all best records together are of at
-    most `room` bytes more than the rules' own.
-
-    A byte has a price, the same in all kernels: the least at which the bytes are within the limit (H. Everett,
-    Generalized Lagrange Multiplier Method, 1963).
-    """
-    found = {kernel: known for kernel, known in _better(records, place, units).items() if kernel in calls}
-
-    def at(price: float) -> dict[str, Choice]:
-        def total(record: Record) -> float:
-            return calls[record.kernel] * cost_of(record).value + price * record.code_bytes
-
-        return {kernel: _cheapest(known, total) for kernel, known in found.items()}
-
-    def fits(price: float) -> bool:
-        return sum(choice.best.code_bytes - choice.own.code_bytes for choice in at(price).values()) <= room
-
-    prices = sorted({0.0, *(price for kernel, known in found.items() for price in _prices(known, calls[kernel]))})
-    return at(prices[bisect_left(prices, True, hi=len(prices) - 1, key=fits)])
-
-
-def _better(records: Iterable[Record], place: Place, units: Iterable[str]) -> dict[str, list[Record]]:
+def improvements(records: Iterable[Record], place: Place, units: Iterable[str]) -> dict[str, list[Record]]:
     """For each kernel what costs less than the rule's own choice, the best first, and last that one itself."""
     latest: dict[str, dict[str, dict[str, Record]]] = {}
     for record in records:
@@ -74,6 +40,40 @@ def _better(records: Iterable[Record], place: Place, units: Iterable[str]) -> di
             better = [record for record in measured.values() if cost_of(record).high < cost_of(own).low]
             found[kernel] = [*sorted(better, key=_rank), own]
     return found
+
+
+def choices(records: Iterable[Record], place: Place, units: Iterable[str]) -> dict[str, Choice]:
+    """For each kernel its best record in the first of `units` that it has; of equal ones that which decides least.
+
+    A decision counts only where it costs less than what the rule decides itself, beyond the spread of both. Of a
+    candidate that was measured several times the last record counts.
+    """
+    found = improvements(records, place, units)
+    return {kernel: _cheapest(known, lambda record: cost_of(record).value) for kernel, known in found.items()}
+
+
+def choices_within(
+    records: Iterable[Record], place: Place, units: Iterable[str], calls: Mapping[str, int], room: int = 0
+) -> dict[str, Choice]:
+    """Like `choices`, of the kernels in `calls` with how often each is called, but all best records together are of at
+    most `room` bytes more than the rules' own.
+
+    A byte has a price, the same in all kernels: the least at which the bytes are within the limit (H. Everett,
+    Generalized Lagrange Multiplier Method, 1963).
+    """
+    found = {kernel: known for kernel, known in improvements(records, place, units).items() if kernel in calls}
+
+    def at(price: float) -> dict[str, Choice]:
+        def total(record: Record) -> float:
+            return calls[record.kernel] * cost_of(record).value + price * record.code_bytes
+
+        return {kernel: _cheapest(known, total) for kernel, known in found.items()}
+
+    def fits(price: float) -> bool:
+        return sum(choice.best.code_bytes - choice.own.code_bytes for choice in at(price).values()) <= room
+
+    prices = sorted({0.0, *(price for kernel, known in found.items() for price in _prices(known, calls[kernel]))})
+    return at(prices[bisect_left(prices, True, hi=len(prices) - 1, key=fits)])
 
 
 def _rank(record: Record) -> tuple[float, int, str]:

@@ -55,7 +55,8 @@ def test_it_holds_code_data_and_runtime(wheel: Path) -> None:
     }
     assert wanted <= names
     for folder in ("targets", "schedules"):
-        data = {f"edgetvm/_data/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / folder).rglob("*.toml")}
+        files = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".toml", ".jsonl")]
+        data = {f"edgetvm/_data/{path.relative_to(ROOT).as_posix()}" for path in files}
         assert data <= names
     assert not [
         name for name in names if name.split("/")[0] not in ("edgetvm", wheel.name.split("-py3")[0] + ".dist-info")
