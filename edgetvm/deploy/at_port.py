@@ -66,7 +66,10 @@ def load(image: Path, probe: str | None) -> None:
     if pyocd is None:
         raise ToolError("pyocd is not installed", _EXTRA)
     command = [pyocd, "load", "--target", probe, str(image)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LOAD_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LOAD_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"pyocd did not load {probe} in {_LOAD_S} s", "is the board plugged in?") from error
     if done.returncode != 0:
         raise ToolError(f"pyocd could not load {probe}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
 

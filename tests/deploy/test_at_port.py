@@ -141,6 +141,11 @@ def test_what_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="pyocd is not installed"):
         at_port.load(tmp_path / "image.elf", "stm32l4r5zitx")
+    (tmp_path / "pyocd").write_text("#!/bin/sh\nwhile :; do :; done\n")
+    (tmp_path / "pyocd").chmod(0o755)
+    monkeypatch.setattr(at_port, "_LOAD_S", 0.1)
+    with pytest.raises(ToolError, match="pyocd did not load stm32l4r5zitx in"):
+        at_port.load(tmp_path / "image.elf", "stm32l4r5zitx")
 
 
 @pytest.mark.parametrize(
