@@ -85,14 +85,16 @@ class Tuning:
             raise SystemExit(f"the records were damaged: {file.notes}")
         return file.read()
 
-    def begun(self, number: int) -> set[str]:
-        """The symbols of trials that the programs of a run have begun by now."""
-        found: set[str] = set()
+    def programs(self, number: int) -> list[tuple[list[str], int]]:
+        """The programs of a run that have begun: the symbols of their trials, and how many of these have ended."""
+        found = []
         for table in (self.folder / str(number)).glob("edgetvm-trials-*/table.c"):
             report = table.with_name(REPORT)
             if report.is_file():
-                symbols = re.findall(r"^(?:void|int32_t) (trial_\w+)\(", table.read_text(), re.MULTILINE)
-                found |= set(symbols[: 1 + report.read_text().count("trial_ok=")])
+                text = table.read_text()
+                symbols = re.findall(r"^(?:void|int32_t) (trial_\w+)\(", text, re.MULTILINE)
+                count = int(re.findall(r"trial_count = (\d+)", text)[0])
+                found.append((symbols[:count], report.read_text().count("trial_ok=")))
         return found
 
 
@@ -116,7 +118,7 @@ def disturb(tuning: Tuning, number: int, kind: str, more: int, seconds: float) -
         while len(tuning.read()) < wanted and process.poll() is None:
             time.sleep(LOOK_S)
         time.sleep(seconds)
-        before, begun = tuning.read(), tuning.begun(number)
+        before, programs = tuning.read(), tuning.programs(number)
         if kind == "full disk":
             size = tuning.records.stat().st_size if tuning.records.exists() else 0
             if process.poll() is None:
@@ -126,10 +128,15 @@ def disturb(tuning: Tuning, number: int, kind: str, more: int, seconds: float) -
         _, said = process.communicate()
     after = tuning.read()
     recorded = {symbol_name(record.kernel, record.decision) for record in after}
+    lost = sum(lost_of(symbols, ended, recorded) for symbols, ended in programs)
     line = next((line for line in said.splitlines() if line.startswith("edgetvm: ")), said)
-    return Moment(
-        time.monotonic() - began, kind, len(before), len(after), len(begun - recorded), process.returncode, line
-    )
+    return Moment(time.monotonic() - began, kind, len(before), len(after), lost, process.returncode, line)
+
+
+def lost_of(symbols: Sequence[str], ended: int, recorded: set[str]) -> int:
+    """How many trials of a program had begun and are not recorded: ended ones, else the one that ran."""
+    missing = sum(symbol not in recorded for symbol in symbols[:ended])
+    return missing or sum(symbol not in recorded for symbol in symbols[ended : ended + 1])
 
 
 def comparable(records: Sequence[Record]) -> list[dict[str, object]]:

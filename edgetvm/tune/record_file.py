@@ -94,6 +94,7 @@ class RecordFile:
 
     def _create(self, connection: sqlite3.Connection) -> None:
         types = dict.fromkeys(FIELDS, "TEXT") | dict.fromkeys(REALS, "REAL") | dict.fromkeys(WHOLES, "INTEGER")
+        connection.execute("BEGIN")  # all or, on a full disk, nothing
         columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
         connection.execute(f"CREATE TABLE trials (id INTEGER PRIMARY KEY, {columns})")
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")

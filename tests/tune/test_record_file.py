@@ -129,3 +129,11 @@ def test_a_full_disk_loses_only_what_did_not_fit(tmp_path: Path) -> None:
     assert len(file.read()) == len(out.split()) > 3
     assert not file.notes
     file.append([record()])
+
+
+def test_a_disk_too_full_for_a_new_file_leaves_none_by_halves(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    with writer(path, 5000) as process:
+        _, error = process.communicate()
+    assert f"OutputError: records file {path} cannot be opened" in error
+    assert RecordFile(path).read() == []
