@@ -52,11 +52,11 @@ def packages(model: Path, records: Path, folder: Path, threads: int) -> dict[str
 def compare(files: dict[str, Path], inputs: Path, turns: Turns) -> tuple[dict[str, float], Cost]:
     """Microseconds of each package, and the ratio with its interval. Raises Unavailable where one does not run."""
     runs: list[dict[str, Times]] = []
-    for _ in range(turns.starts):
+    for start in range(turns.starts):
         workers: dict[str, Worker] = {}
         missing: dict[str, str] = {}
         try:
-            for name, file in files.items():
+            for name, file in sorted(files.items(), reverse=start % 2 == 1):  # neither is always first
                 workers[name] = Worker("ours", file, turns.threads, inputs)
             runs.append(take_turns(workers, missing, turns.rounds, turns.seconds))
         finally:
