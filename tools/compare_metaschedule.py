@@ -3,7 +3,7 @@
     python tools/compare_metaschedule.py [MODEL.onnx] [--minutes 5]    default: ic01 of the assets; the extra `bench`
 
 `edgetvm tune` runs for so many minutes. MetaSchedule then has exactly the wall time, start included, that this took:
-TVM's importer and fusion, `tune_relax` with its rules for LLVM, `compile_relax` with what was recorded until then. It
+TVM's importer and fusion, `tune_relax` with its rules for LLVM, and a compilation with what was recorded until then. It
 runs as shipped, and with what spares it the most: see compare_metaschedule_worker.py. Then all are timed in turn in
 this process, after their outputs were compared with ONNX Runtime's.
 """
@@ -32,7 +32,6 @@ from rich.console import Console
 from rich.table import Table
 from tvm import relax
 from tvm.s_tir.meta_schedule.database import JSONDatabase
-from tvm.s_tir.meta_schedule.relax_integration import compile_relax
 
 import edgetvm
 from edgetvm.importers.onnx import import_onnx
@@ -133,7 +132,10 @@ def stock(model: Path, folder: Path, inputs: dict[str, np.ndarray]) -> tuple[Eng
         file.write_text("".join(line for line in lines if line.endswith("\n")))  # the last one may be cut off
     database, target = JSONDatabase(work_dir=str(folder)), host()
     measured = sum(max(float(x) for x in record.run_secs) < 1e9 for record in database.get_all_tuning_records())
-    machine = relax.VirtualMachine(compile_relax(database, fused(model, target), target, {}), tvm.cpu())
+    # Not `compile_relax`: it fuses once more, and then finds no record of what was fused before.
+    with target, database, tvm.transform.PassContext(opt_level=3):
+        module = relax.transform.MetaScheduleApplyDatabase()(fused(model, target))
+    machine = relax.VirtualMachine(tvm.compile(module, target), tvm.cpu())
     arrays = [tvm.runtime.tensor(array) for array in inputs.values()]
     run_main = machine["main"]
     return Engine(lambda: run_main(*arrays), lambda: first_of(run_main(*arrays))), measured
