@@ -58,6 +58,8 @@ LAYERS = {
     "int8_conv": Layer("int8", (1, 16, 16, 32), 32, kernel=3),
     "int8_pointwise": Layer("int8", (1, 14, 14, 96), 64, kernel=1),
     "int8_dense": Layer("int8", (1, 640), 128),
+    "int8_depthwise": Layer("int8", (1, 14, 14, 64), 64, kernel=3, groups=64),
+    "int8_depthwise_narrow": Layer("int8", (1, 25, 5, 64), 64, kernel=3, groups=64),
     "float_conv": Layer("float32", (1, 16, 16, 32), 64, kernel=3, stride=2),
     "float_pointwise": Layer("float32", (1, 14, 14, 96), 64, kernel=1),
     "float_depthwise": Layer("float32", (1, 28, 28, 32), 32, kernel=3, groups=32),

@@ -32,7 +32,6 @@ from edgetvm.tune.types import Candidate, TuningTask
 
 BATCH = 32
 SHARE = 0.25
-OWN = {"int8_depthwise": Layer("int8", (1, 14, 14, 64), 64, kernel=3, groups=64)}
 
 
 def points_of(space: Space) -> list[Decision]:
@@ -86,12 +85,11 @@ def main() -> None:
     parser.add_argument("--layers", default="int8_conv,int8_pointwise,int8_depthwise")
     parser.add_argument("--optimize", default="balanced")
     arguments = parser.parse_args()
-    layers = LAYERS | OWN
     print("| layer | target | points | first guess / best | after a quarter / best | best after |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in arguments.layers.split(","):
         for target in arguments.targets.split(","):
-            space, table = measure_space(layers[name], target, arguments.optimize)
+            space, table = measure_space(LAYERS[name], target, arguments.optimize)
             least = min(r.outcome.cost.value for r in table.values() if r.outcome.cost)
             found = search_in(space, table)
             quarter = found[min(max(int(SHARE * len(table)), 1), len(found)) - 1]

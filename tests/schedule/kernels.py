@@ -6,7 +6,7 @@ import ctypes
 import functools
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from edgetvm.passes.pipeline import OptimizedModel, optimize, with_rows
 from edgetvm.resources import runtime_dir
 from edgetvm.schedule.apply import schedule_module
 from edgetvm.schedule.recipe import Machine, machine_for
-from edgetvm.schedule.types import ScheduledKernel
+from edgetvm.schedule.types import ScheduledKernel, TileSize
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources, link_shared
 from edgetvm.target.tvm_target import tvm_target
@@ -60,9 +60,15 @@ def machine(name: str) -> Machine:
     return machine_for(load_target(name), "library")
 
 
-def schedule(body: Body, inputs: Sequence[np.ndarray], target: str = "host", join: Sequence[Segment] = ()) -> Scheduled:
+def schedule(
+    body: Body,
+    inputs: Sequence[np.ndarray],
+    target: str = "host",
+    join: Sequence[Segment] = (),
+    tile: TileSize | None = None,
+) -> Scheduled:
     """Schedule what `body` makes of inputs like these for the machine of `target`, kernels of `join` joined."""
-    return schedule_optimized(with_rows(optimized(body, inputs), join), target)
+    return schedule_optimized(with_rows(optimized(body, inputs), join), target, tile)
 
 
 def optimized(body: Body, inputs: Sequence[np.ndarray]) -> OptimizedModel:
@@ -76,10 +82,11 @@ def optimized(body: Body, inputs: Sequence[np.ndarray]) -> OptimizedModel:
     return optimize(ImportedModel(builder.get(), (), (), "test"))
 
 
-def schedule_optimized(model: OptimizedModel, target: str) -> Scheduled:
-    """Schedule kernels for the machine of `target`."""
+def schedule_optimized(model: OptimizedModel, target: str, tile: TileSize | None = None) -> Scheduled:
+    """Schedule kernels for the machine of `target`, in a tile if there is one like it."""
     program = extract_program(model.module, model.sources)
-    return Scheduled(program, schedule_module(model.module, machine(target), constant_operands(program)))
+    fixed = replace(machine(target), tile=tile)
+    return Scheduled(program, schedule_module(model.module, fixed, constant_operands(program)))
 
 
 def run(scheduled: Scheduled, inputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from edgetvm.codegen.lower import build, lower
 from edgetvm.schedule.rules.depthwise_dot import TapQuads
-from edgetvm.schedule.rules.depthwise_products import tap_groups
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from tests.schedule.assembly import instructions
@@ -123,18 +122,6 @@ def test_extreme_weights(target: str) -> None:
     check([*sizes, AllLeast((1, 5, 6, 16), 16, SAME, "none", groups=16)], target)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(taps=st.integers(1, 25), largest=st.sampled_from([1, 28, 63, 64, 127, 128]), seed=st.integers(0, 99))
-def test_law_groups_of_taps_fit_16_bits(taps: int, largest: int, seed: int) -> None:
-    weights = np.random.default_rng(seed).integers(-largest, min(largest, 127) + 1, (taps, 1, 1, 6)).astype(np.int8)
-    groups = tap_groups([weights])
-    assert sorted(tap for group in groups for tap in group) == list(range(taps))
-    for group in groups:
-        most = np.abs(weights[group].astype(int)).sum(0).max()
-        assert most <= 255
-    assert largest == 128 or len(groups) <= -(-taps // 2)
-
-
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("channels", [3, 16, 24])
 def test_borders_are_peeled_without_a_copy(target: str, channels: int) -> None:
@@ -173,6 +160,23 @@ def test_columns_are_multiplied_at_once(target: str, channels: int, register: st
     products = len(re.findall(rf"\tvpdpbusd\t.*%{register}", text))
     assert products == (8 + 1) * 3 * halves  # eight pixels, and what their sums start from
     assert len(re.findall(r"\tvpshufb\t", text)) <= 10 * halves
+
+
+@pytest.mark.parametrize("target", ["cortex-a53", "host"])
+def test_every_tile(target: str) -> None:
+    """Blocks and pixels that leave some over, at borders and without one."""
+    for layer in (
+        depthwise((1, 4, 7, 40), SAME, "relu"),
+        depthwise((1, 5, 9, 27), Window((3, 2), (1, 2)), "requantize"),
+    ):
+        free, inputs = schedule(layer.body, layer.inputs(), target), layer.inputs()
+        tiles = sorted(free.only.tiles, key=lambda tile: (tile.columns, tile.pixels))
+        assert len({tile.columns for tile in tiles}) == 2
+        assert len({tile.pixels for tile in tiles}) >= 3
+        few = tiles[:: max(len(tiles) // 4, 1)]
+        fenced = [Fenced(schedule(layer.body, inputs, target, tile=tile), inputs) for tile in few]
+        for tile, found in zip(few, run_fenced(fenced, target), strict=True):
+            np.testing.assert_array_equal(found, layer.expected(inputs), err_msg=str(tile))
 
 
 def test_instructions() -> None:

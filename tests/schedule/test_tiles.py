@@ -32,6 +32,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("int8 dense", "cortex-a53", "neon_tile", ("int8", (1, 160), 64)),
         ("int8 pointwise", "cortex-a53", "neon_tile", ("int8", (1, 8, 8, 64), 32, 1)),
         ("int8 3x3", "cortex-a76", "dot_tile", ("int8", (1, 8, 8, 32), 32, 3)),
+        ("int8 depthwise", "cortex-a53", "depthwise_int8", ("int8", (1, 7, 5, 64), 64, 3, 1, 64)),
         ("float 3x3", "cortex-a53", "matrix_tile", ("float32", (1, 9, 9, 16), 32, 3, 2)),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
@@ -49,7 +50,7 @@ def test_the_first_guess_is_near_the_best(
 
 
 @pytest.mark.parametrize("target", ["cortex-a53", "cortex-a76", "cortex-a710", "x86-64-v4-vnni"])
-@pytest.mark.parametrize("name", ["int8_conv", "int8_dense", "float_pointwise", "float_depthwise"])
+@pytest.mark.parametrize("name", ["int8_conv", "int8_dense", "int8_depthwise", "float_pointwise", "float_depthwise"])
 def test_a_tile_can_be_fixed(name: str, target: str, tool: ModuleType) -> None:
     machine = machine_for(load_target(target), "library")
     func, constants = tool.function_of(tool.LAYERS[name])

@@ -48,6 +48,10 @@ class DotColumns:
         """Sums in a vector, for `wide` channels."""
         return self.instruction.of(wide).lanes
 
+    def vectors(self, wide: int) -> int:
+        """Vectors of sums of `wide` channels."""
+        return wide // self.lanes(wide)
+
     @property
     def packing(self) -> Packing:
         return TapQuads(self.block)
@@ -56,14 +60,25 @@ class DotColumns:
         """Multiplications of one pixel."""
         return -(-taps[0] // GROUP) * taps[1]
 
+    def column(self, wide: int, rows: int) -> int:
+        """Instructions that bring a column of the window into order: loads, two to join them, two a vector."""
+        return rows + -(-rows // GROUP) * (2 + 2 * self.vectors(wide))
+
+    def pixel(self, wide: int, taps: tuple[int, int]) -> int:
+        """Instructions that multiply and add for a pixel."""
+        return self.vectors(wide) * self.operations(taps)
+
     def weights(self, code: Code, w: tirx.Buffer, taps: tuple[int, int], wide: int) -> list[tirx.Expr]:
         """The weights of each column, each four taps, each vector of `wide` channels."""
         size, lanes = GROUP * self.block, GROUP * self.lanes(wide)
         quads = range(0, -(-taps[0] // GROUP) * taps[1] * size, size)
         return [code.let("w", load(w, at + v, lanes)) for at in quads for v in range(0, GROUP * wide, lanes)]
 
-    def start(self, code: Code, weights: Sequence[tirx.Expr], bias: Sequence[tirx.Expr]) -> list[tirx.Expr]:
+    def start(
+        self, code: Code, weights: Sequence[tirx.Expr], bias: Sequence[tirx.Expr], outside: Sequence[int], fill: int
+    ) -> list[tirx.Expr]:
         """What sums start from: the bias less 128 times the weights, since activations have 128 added."""
+        del outside, fill
         lanes, vectors = lanes_of(bias[0]), len(bias)
         same = constant(-INT8_OFFSET, "int8", GROUP * lanes)
         extra: list[tirx.Expr] = [constant(0, "int32", lanes)] * vectors

@@ -11,9 +11,9 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import ChannelEpilogue, Rows, rows_of
-from edgetvm.schedule.rules.depthwise_products import DepthwiseProducts, depthwise_products
-from edgetvm.schedule.rules.depthwise_seen import BLOCK, Seen
-from edgetvm.schedule.rules.depthwise_tiles import Tiles, tiles_of
+from edgetvm.schedule.rules.depthwise_products import depthwise_products
+from edgetvm.schedule.rules.depthwise_seen import Seen
+from edgetvm.schedule.rules.depthwise_tiles import DepthwisePlan, Part, parts_of, plan_depthwise
 from edgetvm.schedule.rules.depthwise_window import Run
 from edgetvm.schedule.rules.dot_epilogue import can_lift
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
@@ -30,31 +30,19 @@ def depthwise_int8(sch: Schedule, machine: Machine, constants: Constants) -> Ans
         return None
     func = sch.mod["main"]
     position = position_of(kernel, func)
-    products = depthwise_products(machine, constants[position])
-    if products is None:
+    forms = depthwise_products(machine, constants[position])
+    if not forms:
         return None
+    plan = plan_depthwise(kernel, forms, machine)
+    products = plan.products
     packed = packed_weights(kernel, products.packing)
     code = Code()
     rows = rows_of(code, kernel, packed)
     neon = Neon(machine.neon) if machine.neon else None
-    widths = (16, 8, 4, 1) if neon else tuple(w for w in (16, 8, 4, 1) if w <= products.lanes(BLOCK))
+    widths = (16, 8, 4, 1) if neon else tuple(w for w in (16, 8, 4, 1) if w <= products.lanes(products.block))
     epilogue = ChannelEpilogue(code, kernel, rows, widths, neon)
-    tiles = tiles_of(kernel, products.operations(kernel.taps), machine)
-    DepthwiseWriter(kernel, code, rows, epilogue, products, tiles, packed).write()
-    return Loops(rewritten(func, {position: packed}, code), {position: products.packing})
-
-
-@dataclass(frozen=True)
-class Channels:
-    """`count` channels from `start` on of a block."""
-
-    block: Offset
-    start: int
-    count: int
-
-    @property
-    def first(self) -> Offset:
-        return self.block * BLOCK + self.start
+    DepthwiseWriter(kernel, code, rows, epilogue, plan, packed).write()
+    return Loops(rewritten(func, {position: packed}, code), {position: products.packing}, tiles=plan.tiles)
 
 
 @dataclass(frozen=True)
@@ -65,76 +53,99 @@ class DepthwiseWriter:
     code: Code
     rows: Rows
     epilogue: ChannelEpilogue
-    products: DepthwiseProducts
-    tiles: Tiles
+    plan: DepthwisePlan
     packed: tirx.Buffer
 
     def write(self) -> None:
         """All of it."""
-        code, kernel, tiles = self.code, self.kernel, self.tiles
+        code, kernel, plan = self.code, self.kernel, self.plan
         with code.loop("b", kernel.extents[0]) as b:
-            for count, height, first in tiles.strip.pieces:
+            for count, height, first in plan.strip.pieces:
                 with code.loop("strip", count) as number:
-                    y0 = first + number * tiles.strip.height
-                    x, at = self.rows.of(kernel.x.buffer), tiles.lines.base + b * tiles.lines.image
-                    if tiles.strip.copied:
-                        x, at = tiles.strip.write(code, x, b, y0, height)
-                    if tiles.by_rows:
-                        for run in tiles.rows(height):
-                            with code.loop("y", run.repeats, tiles.shared) as y:
-                                for channels in self._channels():
-                                    self._row(x, at, (b, y0, run.first + y), run, channels)
+                    y0 = first + number * plan.strip.height
+                    x, at = self.rows.of(kernel.x.buffer), plan.lines.base + b * plan.lines.image
+                    if plan.strip.copied:
+                        x, at = plan.strip.write(code, x, b, y0, height)
+                    if plan.by_rows:
+                        for run in plan.rows(height):
+                            with code.loop("y", run.repeats, plan.shared) as y:
+                                for block, part in self._channels():
+                                    self._row(x, at, (b, y0, run.first + y), run, block, part)
                         continue
-                    for channels in self._channels(tiles.shared):
-                        for run in tiles.rows(height):
+                    for block, part in self._channels(plan.shared):
+                        for run in plan.rows(height):
                             with code.loop("y", run.repeats) as y:
-                                self._row(x, at, (b, y0, run.first + y), run, channels)
+                                self._row(x, at, (b, y0, run.first + y), run, block, part)
 
-    def _channels(self, shared: bool = False) -> Iterator[Channels]:
+    def _channels(self, shared: bool = False) -> Iterator[tuple[Offset, Part]]:
         """Loops over blocks of channels and over parts of what is left."""
-        whole, rest = divmod(self.kernel.channels, BLOCK)
+        products = self.plan.products
+        whole, rest = divmod(self.kernel.channels, products.block)
         if whole:
             with self.code.loop("block", whole, shared) as block:
-                yield Channels(block, 0, BLOCK)
-        least = self.products.least
-        for start in range(0, rest, least):
-            yield Channels(whole, start, min(rest - start, least))
+                yield block, Part(0, products.block, products.block)
+        for part in parts_of(rest, products):
+            yield whole, part
 
     def _row(
-        self, x: tirx.Buffer, at: Offset, place: tuple[Offset, Offset, Offset], run: Run, channels: Channels
+        self,
+        x: tirx.Buffer,
+        at: Offset,
+        place: tuple[Offset, Offset, Offset],
+        run: Run,
+        block: Offset,
+        part: Part,
     ) -> None:
         """One row of some channels; `place` is its image, the first row of its strip and its number there."""
-        code, products, epilogue = self.code, self.products, self.epilogue
-        rows, columns = self.tiles.lines.rows, self.tiles.lines.columns
-        wide = BLOCK if channels.count == BLOCK else products.least
+        code, plan, products, epilogue = self.code, self.plan, self.plan.products, self.epilogue
+        rows, columns = plan.lines.rows, plan.lines.columns
+        wide, channel = part.wide, block * products.block + part.start
         size = math.prod(int(extent) for extent in self.packed.shape[1:])
-        start = channels.start * products.channel_bytes
-        wp = code.view("wp", self.rows.of(self.packed), channels.block * size + start, size - start)
+        start = part.start * products.channel_bytes
+        wp = code.view("wp", self.rows.of(self.packed), block * size + start, size - start)
         weights = products.weights(code, wp, self.kernel.taps, wide)
-        biased = channels.count == wide and epilogue.bias is not None
-        lanes = products.lanes(wide)
-        bias: list[tirx.Expr] = [constant(0, "int32", lanes)] * (wide // lanes)
+        biased = part.count == wide and epilogue.bias is not None
+        lanes, vectors = products.lanes(wide), products.vectors(wide)
+        bias: list[tirx.Expr] = [constant(0, "int32", lanes)] * vectors
         if biased:
-            bias = epilogue.load_bias(channels.first, wide // lanes, lanes)
-        initial = products.start(code, weights, bias)
-        first = at + (rows.first + place[2] * rows.step) * rows.pitch + channels.first
-        for pixels in self.tiles.columns:
+            bias = epilogue.load_bias(channel, vectors, lanes)
+        fill = self.kernel.border.fill if self.kernel.border else 0
+        starts: dict[tuple[int, ...], list[tirx.Expr]] = {}
+        first = at + (rows.first + place[2] * rows.step) * rows.pitch + channel
+        for pixels in plan.columns:
+            views = self._outside(run, pixels)
+            for outside in views:
+                if outside not in starts:
+                    starts[outside] = products.start(code, weights, bias, outside, fill)
             with code.loop("z", pixels.repeats) as z:
                 pixel = pixels.first + z * pixels.count
                 origin = first + (columns.first + pixel * columns.step) * columns.pitch
-                sums = [list(initial) for _ in range(pixels.count)]
-                products.write(code, self._seen(x, origin, run, pixels, channels.count, wide), weights, sums)
-                for p, vectors in enumerate(sums):
+                sums = [list(starts[outside]) for outside in views]
+                products.write(code, self._seen(x, origin, run, pixels, part.count, wide), weights, sums)
+                for p, total in enumerate(sums):
 
-                    def chosen(first: int, lanes: int, vectors: list[tirx.Expr] = vectors) -> tirx.Expr:
-                        return piece(vectors, first, lanes)
+                    def chosen(first: int, lanes: int, total: list[tirx.Expr] = total) -> tirx.Expr:
+                        return piece(total, first, lanes)
 
                     there = (place[0], place[1] + place[2], pixel + p)
-                    epilogue.write(chosen, there, channels.first, channels.count, biased)
+                    epilogue.write(chosen, there, channel, part.count, biased)
+
+    def _outside(self, line: Run, pixels: Run) -> list[tuple[int, ...]]:
+        """The taps of each of some pixels that are outside of the image."""
+        (_, j), columns = self.kernel.taps, self.plan.lines.columns
+        apart = self.plan.lines.rows.apart
+        return [
+            tuple(
+                tap
+                for tap in range(math.prod(self.kernel.taps))
+                if tap // j * apart not in line.seen or p * columns.step + tap % j * columns.apart not in pixels.seen
+            )
+            for p in range(pixels.count)
+        ]
 
     def _seen(self, x: tirx.Buffer, origin: Offset, line: Run, pixels: Run, count: int, wide: int) -> Seen:
         """What some pixels see. `origin` is where the first one's window begins, perhaps outside of the image."""
-        rows, columns = self.tiles.lines.rows, self.tiles.lines.columns
+        rows, columns = self.plan.lines.rows, self.plan.lines.columns
         inside = {(i, j): i * rows.pitch + j * columns.pitch for i in line.seen for j in pixels.seen}
         nearest = min(inside.values(), default=0)
         return Seen(

@@ -9,8 +9,6 @@ from tvm import tirx
 
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, shuffle
 
-BLOCK = 16  # channels of a panel of weights
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -30,6 +28,11 @@ class Seen:
     lanes: int
     fill: int
     known: dict[tuple[int, int], tirx.Expr] = field(default_factory=dict)
+
+    @property
+    def taps(self) -> list[list[tuple[int, int]]]:
+        """The row and the column of each tap of each pixel."""
+        return [[(row, column) for row in self.rows for column in columns] for columns in self.columns]
 
     def inside(self, row: int, column: int) -> bool:
         """Whether the image has the place."""

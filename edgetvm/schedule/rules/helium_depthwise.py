@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -10,7 +11,6 @@ from tvm.s_tir import Schedule
 
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rules.channel_epilogue import Place, Rows, offset_of
-from edgetvm.schedule.rules.depthwise_products import tap_groups
 from edgetvm.schedule.rules.dot_epilogue import Narrowed, Requantized, as_narrowed, as_requantized, is_start_value
 from edgetvm.schedule.rules.dot_kernel import DotKernel, dot_kernel
 from edgetvm.schedule.rules.helium_blocks import WIDTHS, Blocks, LaneOrder, TapBlocks, blocks_of
@@ -26,6 +26,7 @@ from edgetvm.schedule.rules.helium_instructions import (
 )
 from edgetvm.schedule.rules.neon_strip import Strip, strip_of
 from edgetvm.schedule.rules.packed_weights import position_of, rewritten
+from edgetvm.schedule.rules.tap_groups import tap_groups, tap_sizes
 from edgetvm.schedule.rules.word_epilogue import has_word_epilogue
 from edgetvm.schedule.rules.write_code import Code, Offset, constant, load, store
 from edgetvm.schedule.types import Answer, Constants, Loops, Packing
@@ -68,7 +69,7 @@ def helium_depthwise(sch: Schedule, machine: Machine, constants: Constants) -> A
     for buffer in (kernel.x.buffer, kernel.out.buffer, *read, *packed.values()):
         rows.add(buffer)
     position = position_of(kernel, func)
-    groups = tuple(map(tuple, tap_groups(constants[position])))
+    groups = tuple(tap_groups(tap_sizes(constants[position]), range(math.prod(kernel.taps))))
     strip = strip_of(kernel, machine, odd=False)
     HeliumDepthwiseWriter(kernel, code, rows, strip, blocks, groups, epilogue_of(kernel), packed).write()
     params = {at: packed[param] for at, param in enumerate(func.params) if param in packed}

@@ -13,10 +13,10 @@ import numpy as np
 from tvm import tirx
 
 from edgetvm.schedule.rules.neon_instructions import Neon
+from edgetvm.schedule.rules.tap_groups import MOST_IN_16_BITS
 from edgetvm.schedule.rules.write_code import Code, constant, load, shuffle
 
 LOADED = 16  # activations of a pixel that one load brings
-MOST_IN_16_BITS = 255  # the largest sum of weights by which an activation of -128 may be multiplied
 
 
 @dataclass(frozen=True)
