@@ -89,12 +89,13 @@ class Tuning:
         """The programs of a run that have begun: the symbols of their trials, and how many of these have ended."""
         found = []
         for table in (self.folder / str(number)).glob("edgetvm-trials-*/table.c"):
-            report = table.with_name(REPORT)
-            if report.is_file():
-                text = table.read_text()
-                symbols = re.findall(r"^(?:void|int32_t) (trial_\w+)\(", text, re.MULTILINE)
-                count = int(re.findall(r"trial_count = (\d+)", text)[0])
-                found.append((symbols[:count], report.read_text().count("trial_ok=")))
+            try:
+                text, ended = table.read_text(), table.with_name(REPORT).read_text().count("trial_ok=")
+            except FileNotFoundError:  # it has not begun, or is over
+                continue
+            symbols = re.findall(r"^(?:void|int32_t) (trial_\w+)\(", text, re.MULTILINE)
+            count = int(re.findall(r"trial_count = (\d+)", text)[0])
+            found.append((symbols[:count], ended))
         return found
 
 
