@@ -18,9 +18,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantization_table import CASES
@@ -32,7 +31,7 @@ from edgetvm.report.types import BenchReport
 from edgetvm.resources import schedules_dir
 from edgetvm.schedule.recipe import machine_for
 from edgetvm.target.load import load_target
-from edgetvm.tune.best import Choice, choices, choices_within, cost_of, improvements
+from edgetvm.tune.best import Choice, choices, choices_within
 from edgetvm.tune.record_file import RecordFile
 from edgetvm.tune.records import Record, place_of
 from edgetvm.tune.text import FILE_NAME, write_text
@@ -85,7 +84,7 @@ def main() -> None:
             text = options.output / core / FILE_NAME
             text.parent.mkdir(parents=True, exist_ok=True)
             text.unlink(missing_ok=True)  # what shipped before is not what is measured
-            chosen = shipped(runs, RecordFile(options.records).read(), folder)
+            chosen = shipped(runs, RecordFile(options.records).read())
             text.write_text(write_text(record for choice in chosen for record in (choice.own, choice.best)))
             back = folder / f"{core}.sqlite"
             api.merge_records([text], back)
@@ -116,65 +115,20 @@ def search(model: Path, core: str, optimize: str, trials: int, records: Path) ->
     return Run(model, core, optimize, report, (time.monotonic() - start) / 60)
 
 
-def shipped(runs: Iterable[Run], records: list[Record], folder: Path) -> list[Choice]:
+def shipped(runs: Iterable[Run], records: list[Record]) -> list[Choice]:
     """The decisions that ship, once where models share a kernel."""
     found: dict[tuple[str, str], Choice] = {}
     for run in runs:
         machine = machine_for(load_target(run.core), "library", run.optimize)
         calls = {task.key: task.calls for task in run.report.tasks}
         place, units = place_of(run.core, machine, run.optimize), [run.report.unit]
-        known = in_place(
-            run, [record for record in records if record.kernel in calls and record.place == place], folder
-        )
+        known = [record for record in records if record.kernel in calls]
         limited = machine.recipe.tuned_percent > 0
         best = choices_within(known, place, units, calls) if limited else choices(known, place, units)
         for kernel, choice in best.items():
             if choice.best.decision:
                 found.setdefault((kernel, run.optimize), choice)
     return list(found.values())
-
-
-def in_place(run: Run, records: list[Record], folder: Path) -> list[Record]:
-    """The records, those of parts of a kernel with what a package gains and takes by each.
-
-    A part is tuned alone. Among others in one function the compiler has fewer registers for it: a percent that it
-    gains alone may be several that the whole loses. Of each part those decisions are looked at of which none is better
-    in both cost and bytes.
-    """
-    sizes = Counter(task.kernel for task in run.report.tasks)
-    parts = {task.key: task.calls for task in run.report.tasks if sizes[task.kernel] > 1}
-    kept = [record for record in records if record.kernel not in parts]
-    base = bench(run, [], folder) if parts else None
-    for kernel, known in improvements(records, records[0].place, [run.report.unit]).items() if base else ():
-        if kernel in parts:
-            *better, own = known
-            kept.append(own)
-            for record in front(better):
-                package = bench(run, [own, record], folder)
-                gain, more = cost_of_bench(package) - cost_of_bench(base), package.flash_bytes - base.flash_bytes
-                value = cost_of(own).value + gain / parts[kernel]
-                outcome = replace(record.outcome, cost=replace(cost_of(own), value=value, low=value, high=value))
-                kept.append(replace(record, outcome=outcome, code_bytes=own.code_bytes + more))
-    return kept
-
-
-def front(records: Iterable[Record]) -> list[Record]:
-    """Those of which none costs less and takes no more bytes."""
-    found: list[Record] = []
-    for record in sorted(records, key=lambda record: (cost_of(record).value, record.code_bytes)):
-        if not found or record.code_bytes < found[-1].code_bytes:
-            found.append(record)
-    return found
-
-
-def bench(run: Run, records: list[Record], folder: Path) -> BenchReport:
-    """What a package with the decisions of these records takes."""
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        file = RecordFile(Path(name) / "records.sqlite")
-        file.append(records)
-        output = Path(name) / "package"
-        package = edgetvm.compile(run.model, run.core, output, optimize=run.optimize, records=file.path)
-        return package.bench(board=BOARDS[run.core])
 
 
 def cost_of_bench(report: BenchReport) -> int:

@@ -17,7 +17,7 @@ from edgetvm.schedule.types import Decision
 from edgetvm.target.load import load_target
 from edgetvm.target.tvm_target import tvm_target
 from edgetvm.target.types import Target
-from edgetvm.tune.best import choices, cost_of
+from edgetvm.tune.best import Choice, choices, cost_of
 from edgetvm.tune.budget import Budget, time_text
 from edgetvm.tune.build import Builder
 from edgetvm.tune.cost_model import xgboost
@@ -28,7 +28,8 @@ from edgetvm.tune.room import in_room
 from edgetvm.tune.run_program import program_runner
 from edgetvm.tune.search import Point, Search
 from edgetvm.tune.status import Status, TaskStatus, cost_text, gain_text
-from edgetvm.tune.tasks import collect_tasks
+from edgetvm.tune.tasks import calls_outside, collect_tasks
+from edgetvm.tune.types import TuningTask
 from edgetvm.tune.use import unused
 
 __all__ = [
@@ -65,7 +66,10 @@ class TunedTask:
 
 @dataclass(frozen=True)
 class TuneReport:
-    """What was found: costs in `unit`, all trials of this run, and how the cost of an inference fell with them."""
+    """What was found: costs in `unit`, all trials of this run, and how the cost of an inference fell with them.
+
+    A kernel over rows stands for its parts where it was measured as a whole.
+    """
 
     target: str
     unit: str
@@ -158,12 +162,12 @@ def tune(
         search.add(tasks, machine, alternatives(recipe_files(chosen, _FORM), machine.threads), seed)
         search.run()
     found = choices(file.read(), place, [measurer.unit])
-    tuned = [
-        TunedTask(task.key, task.kernel, task.rule, task.calls, cost_of(own).value, cost_of(best).value, best.decision)
-        for task in tasks
-        if task.key in found
-        for own, best in [(found[task.key].own, found[task.key].best)]
-    ]
+    tuned = [_tuned(task, calls, found[task.key]) for task, calls in calls_outside(tasks, found) if task.key in found]
     report = TuneReport(chosen.name, measurer.unit, search.trials, str(file.path), tuple(tuned), tuple(search.curve))
     say(f"{report.trials} trials: {gain_text(report.before, report.after, report.unit)}")
     return report
+
+
+def _tuned(task: TuningTask, calls: int, choice: Choice) -> TunedTask:
+    before, after = cost_of(choice.own).value, cost_of(choice.best).value
+    return TunedTask(task.key, task.kernel, task.rule, calls, before, after, choice.best.decision)

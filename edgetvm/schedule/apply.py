@@ -12,7 +12,7 @@ from tvm.s_tir.schedule import ScheduleError
 
 from edgetvm.cost.row_stages import STAGES
 from edgetvm.schedule.concat_kernel import constants_of, join_parts, split_concat
-from edgetvm.schedule.decision import decided
+from edgetvm.schedule.decision import decided, decided_parts
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.rounding_conversion import replace_rounding
 from edgetvm.schedule.row_kernel import schedule_rows
@@ -92,8 +92,8 @@ def schedule_kernel(func: tirx.PrimFunc, machine: Machine, constants: Constants)
     """Schedule one PrimFunc by the first rule that fits; stage by stage or part by part if it has several."""
     func = scalars_as_rows(func)
     if STAGES in func.attrs:
-        rows = schedule_rows(func, machine, constants, schedule_kernel)
-        return replace(rows, llvm_level=machine.recipe.llvm_level)
+        rows = schedule_rows(func, decided_parts(machine, func), constants, schedule_kernel)
+        return replace(rows, whole=Task(func, constants, rows.rule, {}, None), llvm_level=machine.recipe.llvm_level)
     if parts := split_concat(func):
         kernels = [schedule_kernel(part, machine, constants_of(func, part, constants)) for part in parts]
         return join_parts(func, parts, kernels)

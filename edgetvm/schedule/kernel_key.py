@@ -8,6 +8,8 @@ import re
 
 from tvm import tirx
 
+from edgetvm.cost.row_stages import STAGES, TILE
+
 _DIGITS = 16
 _BLOCK_NAME = re.compile(r'(?<=\.sblock\()"[^"]*"')
 # Text in quotes, as types are, or a word that is no attribute: the name of a variable or a buffer.
@@ -21,8 +23,12 @@ def kernel_key(func: tirx.PrimFunc) -> str:
 
 
 def kernel_text(func: tirx.PrimFunc) -> str:
-    """TVM's text of a kernel without attributes and names of blocks; variables and buffers are numbered."""
-    text = _BLOCK_NAME.sub('""', tirx.PrimFunc(func.params, func.body, func.ret_type).script())
+    """TVM's text of a kernel without names of blocks, and of the attributes only those of `row_stages`; variables and
+    buffers are numbered.
+    """
+    rows = {name: func.attrs[name] for name in (STAGES, TILE) if name in func.attrs}
+    bare = tirx.PrimFunc(func.params, func.body, func.ret_type)
+    text = _BLOCK_NAME.sub('""', (bare.with_attrs(rows) if rows else bare).script())
     numbers: dict[str, int] = {}
 
     def renamed(token: re.Match[str]) -> str:

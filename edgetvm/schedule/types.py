@@ -92,7 +92,8 @@ class ScheduledKernel:
     `leads` is for kernels that go by rows: the bytes by which the output must begin before the input of that
     position if it is written over what was read of it. `overwrites` is that of `Loops`.
     `tiles` are those that the rule chose from, if it counts them: `Machine.tile` fixes another one. `tasks` are the
-    functions in it that a search can decide about, each for itself. `llvm_level` is that of its recipe.
+    functions in it that a search can decide about, each for itself; `whole` is the kernel that goes over rows with
+    these as its parts. `llvm_level` is that of its recipe.
     """
 
     func: tirx.PrimFunc
@@ -103,6 +104,7 @@ class ScheduledKernel:
     overwrites: tuple[int, ...] = ()
     tiles: Tiles = field(default_factory=dict)
     tasks: tuple[Task, ...] = ()
+    whole: Task | None = None
     llvm_level: int = 0
 
     @property

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeAlias
 
 from edgetvm.codegen.manifest import tool_version
 from edgetvm.schedule.decision import decision_text, is_decision
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.types import Decision
-from edgetvm.tune.types import OK, STATUSES, Cost, Outcome
+from edgetvm.tune.types import OK, STATUSES, Candidate, Cost, Outcome
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,17 @@ class Record:
     seconds: int
 
 
+Known: TypeAlias = Mapping[tuple[str, str], Sequence[Record]]  # by `name_of`, each oldest first
+
 TEXTS = ("kernel", "core", "features", "tools", "optimize", "rule", "decision", "status", "unit", "note")
 REALS = ("cost", "low", "high")
 WHOLES = ("code_bytes", "seconds")
 FIELDS = (*TEXTS, *REALS, *WHOLES)
+
+
+def name_of(each: Candidate | Record) -> tuple[str, str]:
+    """The kernel and the decision."""
+    return each.task.key if isinstance(each, Candidate) else each.kernel, decision_text(each.decision)
 
 
 def place_of(core: str, machine: Machine, optimize: str) -> Place:

@@ -10,10 +10,12 @@ from edgetvm.oracle.kernels import UnreadableError
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.recipe import Machine
 from edgetvm.schedule.types import Decision
+from edgetvm.tune.best import choices, cost_of
 from edgetvm.tune.budget import Budget, time_text
+from edgetvm.tune.confirm import next_trial, timed_once
 from edgetvm.tune.measure import Measurer
 from edgetvm.tune.record_file import RecordFile
-from edgetvm.tune.records import Place, Record
+from edgetvm.tune.records import Place, Record, name_of
 from edgetvm.tune.space import Space
 from edgetvm.tune.status import Status, cost_text, status_of
 from edgetvm.tune.task_search import TaskSearch
@@ -22,7 +24,6 @@ from edgetvm.tune.types import LARGE, OK, Candidate, Outcome, TuningTask
 _BATCH = 16  # candidates in one program
 _SHARE = 8  # of one task
 _ROUNDS, _FINAL_ROUNDS = 15, 60  # of timing
-_FINALISTS = 3
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Search:
     log: Callable[[str], None]
     budget: Budget
     watch: Callable[[Status], None] | None = None
-    searches: dict[str, TaskSearch] = field(default_factory=dict)
-    known: dict[tuple[str, str], list[Record]] = field(default_factory=dict)  # by kernel and decision, oldest first
+    tasks: dict[str, TuningTask] = field(default_factory=dict)  # by key
+    searches: dict[str, TaskSearch] = field(default_factory=dict)  # of those that a rule schedules
+    known: dict[tuple[str, str], list[Record]] = field(default_factory=dict)  # by `name_of`, oldest first
     curve: list[Point] = field(default_factory=list)
     trials: int = 0  # that were made
     told: int = 0  # candidates of which the searches know what became, recorded earlier or now
@@ -55,11 +57,9 @@ class Search:
     ) -> None:
         """Begin with these tasks, but for those of which nobody knows the output."""
         found = self.file.read()
+        self.tasks = {task.key: task for task in tasks}
         for task in tasks:
-            try:
-                self.measurer.data(task)
-            except UnreadableError as error:
-                self.log(f"{task.kernel}: not tuned, it cannot be checked: {error}")
+            if task.parts or not self._can_check(task):
                 continue
             hints = of_other_cores([record for record in found if record.kernel == task.key], self.measurer.place)
             hints.sort(key=lambda pair: (pair[1], decision_text(pair[0])))  # trials end in any order
@@ -77,10 +77,10 @@ class Search:
         """
         while batch := self._batch():
             made = self.trials
-            self._measure([candidate for candidate in batch if _key(candidate) not in self.known], _ROUNDS)
+            self._measure([candidate for candidate in batch if name_of(candidate) not in self.known], _ROUNDS)
             before = {key: search.best for key, search in self.searches.items()}
             for candidate in batch:
-                self.searches[candidate.task.key].tell([self.known[_key(candidate)][0]])
+                self.searches[candidate.task.key].tell([self.known[name_of(candidate)][0]])
             self.told += len(batch)
             status = self.status
             if self.trials > made:
@@ -88,7 +88,17 @@ class Search:
             if self.watch is not None:
                 self.watch(status)
         if self.measurer.unit == "us":
-            self._confirm()
+            self._time_again()
+        self._confirm_rows()
+
+    def _can_check(self, task: TuningTask) -> bool:
+        """Whether somebody knows the output of a task."""
+        try:
+            self.measurer.data(task)
+        except UnreadableError as error:
+            self.log(f"{task.kernel}: not tuned, it cannot be checked: {error}")
+            return False
+        return True
 
     def _batch(self) -> list[Candidate]:
         """The next candidates, from the tasks with the most to gain; none when it is over."""
@@ -102,7 +112,8 @@ class Search:
         return batch
 
     def _measure(self, candidates: Sequence[Candidate], rounds: int) -> None:
-        bases = {key: search.base for key, search in self.searches.items() if search.base is not None}
+        own = {key: found[0].outcome.cost for key in self.tasks if (found := self.known.get((key, decision_text({}))))}
+        bases = {key: cost.value for key, cost in own.items() if cost is not None}
         if candidates:
             self.measurer.measure(candidates, rounds, self._take, bases)
 
@@ -110,14 +121,14 @@ class Search:
         """Record what became of a trial that has just ended."""
         record = self._within(record)
         self.file.append([record])
-        self.trials += not self.known.get(_key(record))
+        self.trials += name_of(record) not in self.known
         self._keep(record)
         if (outcome := record.outcome).status not in (OK, LARGE):
-            kernel = self.searches[record.kernel].space.task.kernel
+            kernel = self.tasks[record.kernel].kernel
             self.log(f"{kernel}: {decision_text(record.decision)} {outcome.status}: {outcome.note}")
 
     def _keep(self, record: Record) -> None:
-        self.known.setdefault(_key(record), []).append(record)
+        self.known.setdefault(name_of(record), []).append(record)
 
     def _say(self, before: Mapping[str, tuple[Decision, float] | None], status: Status) -> None:
         """What a batch has brought."""
@@ -152,16 +163,25 @@ class Search:
             return record
         return replace(record, outcome=Outcome(LARGE, note=f"{record.code_bytes} bytes instead of {own}"))
 
-    def _confirm(self) -> None:
+    def _time_again(self) -> None:
         """Time what was found beside what the rule chooses, again and for longer: the last record counts."""
-        again: list[Candidate] = []
-        for search in self.searches.values():
-            found = [decision for decision, _ in sorted(search.costs, key=lambda pair: pair[1])[:_FINALISTS]]
-            if any(found):
-                again += [Candidate(search.space.task, decision) for decision in ({}, *filter(None, found))]
-        once = [candidate for candidate in again if len(self.known[_key(candidate)]) == 1]
+        once = timed_once(self.searches.values(), self.known)
         for first in range(0, len(once), _BATCH):
             self._measure(once[first : first + _BATCH], _FINAL_ROUNDS)
+
+    def _confirm_rows(self) -> None:
+        """Measure kernels over rows as wholes, by what was found for their parts."""
+        wholes = [whole for whole in self.tasks.values() if self._next(whole) and self._can_check(whole)]
+        while trials := list(filter(None, map(self._next, wholes))):
+            self._measure(trials, _FINAL_ROUNDS)
+        own = {whole.key for whole in wholes}
+        records = (record for (kernel, _), found in self.known.items() if kernel in own for record in found)
+        for key, choice in choices(records, self.measurer.place, [self.measurer.unit]).items():
+            costs = f"{cost_text(cost_of(choice.own).value)} -> {cost_text(cost_of(choice.best).value)}"
+            self.log(f"{self.tasks[key].kernel}: {costs} {self.measurer.unit} a call as a whole")
+
+    def _next(self, whole: TuningTask) -> Candidate | None:
+        return next_trial(whole, self.known, self.measurer.place, self.measurer.unit) if whole.parts else None
 
 
 def of_other_cores(records: Iterable[Record], place: Place) -> list[tuple[Decision, float]]:
@@ -179,11 +199,6 @@ def of_other_cores(records: Iterable[Record], place: Place) -> list[tuple[Decisi
         if record.decision:
             found.append((record.decision, cost.value / base))
     return found
-
-
-def _key(of: Candidate | Record) -> tuple[str, str]:
-    """The kernel and the decision."""
-    return of.task.key if isinstance(of, Candidate) else of.kernel, decision_text(of.decision)
 
 
 def _hope(search: TaskSearch) -> float:

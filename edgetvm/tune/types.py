@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ class TuningTask:
     """A function that is scheduled by itself, once for all kernels that are equal.
 
     `key` is its `kernel_key`, `kernel` the name of a kernel that has it, `calls` how often an inference calls it.
+    A kernel over rows calls its `parts`, which are tasks too, by their keys so often.
     """
 
     key: str
@@ -29,6 +30,7 @@ class TuningTask:
     constants: Constants
     rule: str
     calls: int
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

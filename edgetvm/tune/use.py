@@ -60,7 +60,7 @@ def tuned_for(core: str, machines: Sequence[Machine], optimize: str, file: Path 
         best: dict[str, Choice] = {}
         for place, records in product(each, (shipped, own)):
             best |= choices(records, place, units)
-        decisions = {kernel: choice.best.decision for kernel, choice in best.items() if choice.best.decision}
+        decisions = {kernel: choice.best.decision for kernel, choice in best.items()}
         decided.append(replace(machine, decisions=decisions))
     return Tuned(decided, notes)
 
