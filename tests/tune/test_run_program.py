@@ -101,6 +101,25 @@ def test_as_many_are_linked_as_there_is_room_for(tmp_path: Path, monkeypatch: py
     assert "needs 2" in ran[2].note and "flash" in ran[2].note
 
 
+def test_cycles_do_not_depend_on_the_place(tmp_path: Path) -> None:
+    """A loop of wide instructions, one of which crosses a page if a narrow one lies before the loop."""
+    require_tool("qemu-system-arm")
+    runner = program_runner(load_target("cortex-m4"), tmp_path)
+    loop = r"movs r3, #50 \n 1: .rept 400 \n add.w r2, r2, r2 \n .endr \n subs r3, #1 \n bne.w 1b"
+    trials = []
+    for name, before in (("even", ""), ("odd", r"nop \n ")):
+        code = f'__asm__ volatile("{before}{loop}" ::: "r2", "r3", "cc"); *y = *x;'
+        place = '__attribute__((aligned(1024), section(".text.loop")))'
+        (tmp_path / f"{name}.c").write_text(f"{place} void {name}(const signed char *x, signed char *y) {{ {code} }}\n")
+        (kernel,) = compile_sources([tmp_path / f"{name}.c"], tmp_path, runner.linker.target)
+        trials.append(Trial(name, kernel, (X[:1],), (1,), (), False, 0, exact=True))
+    ran: dict[int, Ran] = {}
+    runner.run(trials, 0, ran.__setitem__)
+    (even,), (odd,) = ran[0].samples, ran[1].samples
+    assert even > 50 * 400
+    assert odd == even + 1
+
+
 class Enough(Exception):
     """No more is wanted."""
 
