@@ -5,8 +5,8 @@
 
 All trials are kept in FILE: a run that was ended goes on where it was, what was measured is not measured again, and a
 core begins with what was good on those before it. What ships is what a compilation can use: of each kernel the best
-decision, and beside it what the rule's own choice costs. Where the recipe limits bytes (`tuned_percent`), decisions
-that save bytes pay for those that take more: who has not tuned pays no flash for speed.
+decision, and beside it what the rule's own choice costs. But for `speed`, decisions that save bytes pay for those
+that take more: who has not tuned pays no flash or disk for speed, and instructions are not yet time on a board.
 
 One row a model: minutes of search, kernels with a decision, and what an inference takes by packages without and with
 these records, which are read back from the text; the latter's kernels are compared with the interpreter.
@@ -123,8 +123,7 @@ def shipped(runs: Iterable[Run], records: list[Record]) -> list[Choice]:
         calls = {task.key: task.calls for task in run.report.tasks}
         place, units = place_of(run.core, machine, run.optimize), [run.report.unit]
         known = [record for record in records if record.kernel in calls]
-        limited = machine.recipe.tuned_percent > 0
-        best = choices_within(known, place, units, calls) if limited else choices(known, place, units)
+        best = choices(known, place, units) if run.optimize == "speed" else choices_within(known, place, units, calls)
         for kernel, choice in best.items():
             if choice.best.decision:
                 found.setdefault((kernel, run.optimize), choice)
