@@ -156,6 +156,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs behind them deaf to it
     with tempfile.TemporaryDirectory(prefix="edgetvm-interrupt-") as name:
         alone, disturbed = (
             Tuning(arguments.model.resolve(), arguments.target, arguments.trials, Path(name) / kind)
