@@ -6,16 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tvm import tirx
 
 from edgetvm.codegen.lower import LoweredKernel
+from edgetvm.schedule.apply import schedule_kernel
 from edgetvm.schedule.decision import decision_text
 from edgetvm.schedule.kernel_key import kernel_key
-from edgetvm.schedule.recipe import machine_for
-from edgetvm.schedule.types import Decision
+from edgetvm.schedule.recipe import Machine, alternatives, machine_for, recipe_files
+from edgetvm.schedule.types import Constants, Decision, ScheduledKernel
 from edgetvm.target.load import load_target
 from edgetvm.target.toolchain import compile_sources
 from edgetvm.target.tvm_target import tvm_target
-from edgetvm.tune import build, run_program
+from edgetvm.tune import build, run_program, space
 from edgetvm.tune.best import choices
 from edgetvm.tune.budget import Budget
 from edgetvm.tune.build import Builder, symbol_name
@@ -52,6 +54,32 @@ def test_they_are_recorded_and_never_chosen(tmp_path: Path, monkeypatch: pytest.
     (choice,) = choices(file.read(), place, ["us"]).values()
     assert choice.best.decision not in bad.values()
     assert all(any(f" {name}: " in line for line in said) for name in BODIES)
+
+
+def test_a_number_with_which_a_rule_fails_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = load_target("host")
+    machine, numbers = machine_for(target, "library"), alternatives(recipe_files(target, "library"))
+    func, constants = conv_layer(channels=16, outputs=16)
+    task = TuningTask(kernel_key(func), "layer", func, constants, "", 1)
+    name, (_, value, *_) = next(iter(Space(task, machine, numbers).moves.items()))
+
+    def schedule(func: tirx.PrimFunc, machine: Machine, constants: Constants) -> ScheduledKernel:
+        if getattr(machine.recipe, name) == value:
+            raise KeyError(name)
+        return schedule_kernel(func, machine, constants)
+
+    for module in (space, build):
+        monkeypatch.setattr(module, "schedule_kernel", schedule)
+    file = RecordFile(tmp_path / "r.sqlite")
+    place = place_of("host", machine, "balanced")
+    measurer = Measurer(Builder(machine, tvm_target(target)), program_runner(target, tmp_path), place)
+    search = Search(measurer, file, lambda _: None, Budget(trials=4))
+    search.add([task], machine, {name: (value,)}, seed=0)
+    search.searches[task.key].hints = [({name: value}, 0.5)]  # it is tried at once
+    search.run()
+    (record,) = [record for record in file.read() if record.decision == {name: value}]
+    assert (record.outcome.status, record.outcome.note) == (CRASHED, f"not built: KeyError: '{name}'")
+    assert sum(record.outcome.status == OK for record in file.read()) >= 3
 
 
 def first_proposed(space: Space, count: int) -> list[Decision]:

@@ -45,6 +45,10 @@ class HeliumSums:
     unrolled: int
     nibbles: bool
 
+    def straight(self, sums: int) -> bool:
+        """Whether so many sums are written without a loop."""
+        return self.runs.count * len(self.runs.chunks) <= max(self.unrolled // sums, 1)
+
     def weights(self, panel: tirx.Buffer, columns: int, holds: bool) -> Weights:
         """A panel of weights, which registers hold or which are loaded where they are used."""
         weights = Weights(panel, columns, {})
@@ -62,14 +66,14 @@ class HeliumSums:
         """Windows begin at `origin` of `x` and `step` elements later."""
         code, runs, chunks = self.code, self.runs, self.runs.chunks
         pixels, columns = len(starts), weights.columns
-        most = max(self.unrolled // (pixels * columns), 1)
-        if runs.count * len(chunks) <= most:
+        if self.straight(pixels * columns):
             sums = starts
             for run in range(runs.count):
                 i, j = divmod(run, runs.columns)
                 start = origin + i * runs.steps[0] + j * runs.steps[1]
                 sums = self._chunks(x, start, step, weights, run * runs.bytes, chunks, sums)
             return sums
+        most = max(self.unrolled // (pixels * columns), 1)
         kept = code.array("sums", pixels * columns, "int32", "local")
 
         def keep(sums: Sums) -> None:

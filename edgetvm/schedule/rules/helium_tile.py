@@ -50,7 +50,8 @@ def helium_tile(sch: Schedule, machine: Machine, constants: Constants) -> Answer
     rows, strip = rows_of(code, kernel, packed), strip_of(kernel, machine, odd=False)
     sums = HeliumSums(code, runs, recipe.helium_unrolled, packing.nibbles)
     vectors = runs.count * len(runs.chunks) * columns
-    holds = vectors <= recipe.helium_held and kernel.extents[1] * kernel.extents[2] > 1
+    several = kernel.extents[1] * kernel.extents[2] > 1
+    holds = vectors <= recipe.helium_held and several and sums.straight(pixels * columns)
     places = tuple((p, c) for p in range(pixels) for c in range(columns))
     four = FourCodes(code, kernel, rows, places) if len(places) == WORDS and makes_codes(kernel) else None
     HeliumWriter(kernel, code, rows, strip, seen, sums, pixels, packing, rows.of(packed), holds, four).write()
