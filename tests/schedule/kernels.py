@@ -85,7 +85,8 @@ def optimized(body: Body, inputs: Sequence[np.ndarray]) -> OptimizedModel:
 def schedule_optimized(model: OptimizedModel, target: str, tile: TileSize | None = None) -> Scheduled:
     """Schedule kernels for the machine of `target`, in a tile if there is one like it."""
     program = extract_program(model.module, model.sources)
-    fixed = replace(machine(target), tile=tile)
+    given = machine(target)
+    fixed = given if tile is None else replace(given, tile=tile)
     return Scheduled(program, schedule_module(model.module, fixed, constant_operands(program)))
 
 

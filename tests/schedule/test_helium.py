@@ -49,7 +49,7 @@ class Case:
         return {f"w{name}": Weights(codes, Pair([float(s) for s in scales])), f"b{name}": bias}
 
 
-def check(cases: list[Case], folder: Path, form: str) -> list[str]:
+def check(cases: list[Case], folder: Path, form: str, **options: Any) -> list[str]:
     """All in one model, whose kernels compute the interpreter's bits. Gives the rule of each kernel that convolves."""
     require_tool("qemu-system-arm")
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def check(cases: list[Case], folder: Path, form: str) -> list[str]:
     constants = {name: data for n, case in enumerate(cases) for name, data in case.constants(str(n), rng).items()}
     nodes = [case.node(str(n)) for n, case in enumerate(cases)]
     model = write_model(folder / "model.onnx", inputs, nodes, {f"y{n}": Y for n in range(len(cases))}, constants)
-    assert_same_in_package(model, random_feed(rng, inputs), BOARD, folder / "package", form)
+    assert_same_in_package(model, random_feed(rng, inputs), BOARD, folder / "package", form, **options)
     kernels = json.loads((folder / "package" / "manifest.json").read_text())["kernels"]
     return [kernel["rule"] for kernel in kernels if "convolve" in kernel["name"]]
 
@@ -74,6 +74,14 @@ def test_weights_of_four_bits(form: str, tmp_path: Path) -> None:
         Case((3, 4, 13), 2, (1, 1), largest=7),
     ]
     assert check(cases, tmp_path, form) == ["helium_tile"] * len(cases)
+
+
+def test_weights_are_loaded_again_in_loops(tmp_path: Path) -> None:
+    """Few enough to be held, but products that are not all in one body."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[helium_unrolled]\nvalue = 4\nwhy = "short bodies"\n')
+    cases = [Case((4, 6, 32), 4, (1, 1)), Case((5, 4, 40), 2, (1, 1))]
+    assert check(cases, tmp_path, "object", recipe=recipe, optimize="speed") == ["helium_tile"] * len(cases)
 
 
 def test_panels_of_nibbles() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -150,10 +151,10 @@ def steps_from_onnx(path: Path, feed: Mapping[str, np.ndarray], pairs: Sequence[
 
 
 def assert_same_in_package(
-    path: Path, feed: Mapping[str, np.ndarray], target: str, output: Path, form: str = "library"
+    path: Path, feed: Mapping[str, np.ndarray], target: str, output: Path, form: str = "library", **options: Any
 ) -> None:
-    """The compiled package computes the interpreter's bits, kernel by kernel."""
-    package = edgetvm.compile(path, target, output, format=form)
+    """The package, compiled with these options, computes the interpreter's bits, kernel by kernel."""
+    package = edgetvm.compile(path, target, output, format=form, **options)
     for found, wanted in zip(package.run(feed).values(), run_interpreter(path, feed), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert package.verify(samples=2).integer_mismatches == 0
