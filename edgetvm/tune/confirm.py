@@ -22,7 +22,7 @@ def timed_once(searches: Iterable[TaskSearch], known: Known) -> list[Candidate]:
     """What was found, and the rules' own choices beside it, as far as they were measured but once."""
     again: list[Candidate] = []
     for search in searches:
-        found = [decision for decision, _ in sorted(search.costs, key=lambda pair: pair[1])[:_FINALISTS]]
+        found = search.leaders(_FINALISTS)
         if any(found):
             again += [Candidate(search.space.task, decision) for decision in ({}, *filter(None, found))]
     return [candidate for candidate in again if len(known[name_of(candidate)]) == 1]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetvm.tune.best import SIZE_UNIT
 from edgetvm.tune.build import Builder, symbol_of
 from edgetvm.tune.judge import judge, random_inputs, reference_outputs
 from edgetvm.tune.records import Place, Record
@@ -32,7 +33,7 @@ class Measurer:
 
     @property
     def unit(self) -> str:
-        return "bytes" if self.by_size else self.runner.unit
+        return SIZE_UNIT if self.by_size else self.runner.unit
 
     def data(self, task: TuningTask) -> tuple[dict[int, NDArray[np.generic]], Arrays]:
         """The inputs of a task and the outputs that they must give, the same for all its candidates.

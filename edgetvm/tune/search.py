@@ -62,7 +62,6 @@ class Search:
             if task.parts or not self._can_check(task):
                 continue
             hints = of_other_cores([record for record in found if record.kernel == task.key], self.measurer.place)
-            hints.sort(key=lambda pair: (pair[1], decision_text(pair[0])))  # trials end in any order
             self.searches[task.key] = TaskSearch(Space(task, machine, space), seed, hints)
         for record in found:
             cost = record.outcome.cost

@@ -42,6 +42,10 @@ class TaskSearch:
     decisions: list[Decision] = field(default_factory=list)  # that were measured, right or not
     since_gain: int = 0
 
+    def __post_init__(self) -> None:
+        """Order the hints, the best first: what was measured elsewhere ended in any order."""
+        self.hints = sorted(self.hints, key=lambda pair: (pair[1], decision_text(pair[0])))
+
     @property
     def base(self) -> float | None:
         """What the rule's own choice costs; None as long as it is not measured."""
@@ -52,6 +56,10 @@ class TaskSearch:
         """The decision of least cost, the first of equal ones."""
         return min(self.costs, key=lambda pair: pair[1], default=None)
 
+    def leaders(self, count: int) -> list[Decision]:
+        """So many decisions, those of least cost first."""
+        return [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:count]]
+
     @property
     def done(self) -> bool:
         """Whether nothing is left to try, or long nothing has helped."""
@@ -60,7 +68,7 @@ class TaskSearch:
     @property
     def hinted(self) -> list[Decision]:
         """The best decision of another core, as long as it is not tried, if it was better than the rule's own there."""
-        best = [decision for decision, ratio in self._elsewhere()[:1] if ratio < 1]
+        best = [decision for decision, ratio in self.hints[:1] if ratio < 1]
         return [decision for decision in best if decision_text(decision) not in self._skipped]
 
     def tell(self, records: Iterable[Record]) -> None:
@@ -102,19 +110,14 @@ class TaskSearch:
         ranked = sorted(fresh, key=self.space.predicted) if few else self._ranked(fresh)
         return sorted(ranked, key=lambda decision: decision not in hinted)
 
-    def _elsewhere(self) -> list[tuple[Decision, float]]:
-        """What was measured on other cores, the best first."""
-        return sorted(self.hints, key=lambda pair: pair[1])
-
     def _fresh(self) -> list[Decision]:
         """What could be tried, in no order that means anything."""
         if not self.tried:
             return [{}]
         space = self.space
         own, skipped = space.tiles({}), self._skipped
-        parents = [decision for decision, _ in sorted(self.costs, key=lambda pair: pair[1])[:_PARENTS]]
-        elsewhere = [decision for decision, _ in self._elsewhere()[:_PARENTS]]
-        near = [*elsewhere, *(other for parent in parents for other in space.neighbours(parent))]
+        elsewhere = [decision for decision, _ in self.hints[:_PARENTS]]
+        near = [*elsewhere, *(other for parent in self.leaders(_PARENTS) for other in space.neighbours(parent))]
         pool = {decision_text(decision): decision for decision in [*own, *near] if decision}
         return [decision for text, decision in pool.items() if text not in skipped]
 
